@@ -1,0 +1,26 @@
+"""How Gunicorn serves the HTTP surfaces. WEB_CONCURRENCY sets the number of processes."""
+
+import os
+import sys
+from pathlib import Path
+
+from notifier.core.errors import SettingsError
+from notifier.settings import Settings
+
+try:
+    _settings = Settings.load(os.environ, Path(__file__).parent)
+except SettingsError as error:
+    sys.exit("\n".join(error.problems))
+
+bind = _settings.bind
+loglevel = _settings.log_level.lower()
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = 8
+timeout = 60  # seconds without a sign of life of a process; a slow request is none
+graceful_timeout = 20
+keepalive = 15
+# The heartbeat is a file: in memory it cannot hang on a slow disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - Gunicorn makes its file safely
+control_socket_disable = True  # it would write below HOME, and let others steer the server
+accesslog = None  # a request line may hold a person's code; telemetry.py logs requests without it

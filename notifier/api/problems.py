@@ -1,0 +1,138 @@
+"""Every problem this service answers with: one table, from which the answers and their pages at /problems/ are made.
+
+A code never changes its meaning. `status` is that of HTTP; `help` says what whoever called can do about it.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+
+class ProblemType(NamedTuple):
+    """What a code stands for."""
+
+    status: int
+    title: str
+    help: str
+
+
+P = ProblemType
+
+PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
+    {
+        # The request as such
+        "bad-request": P(400, "The request could not be understood", "Check the request against /docs."),
+        "not-found": P(404, "There is nothing at this address", "Check the address against /docs."),
+        "invalid-id": P(404, "The id in the address is not an id of ours", "Ids are UUIDs, as we gave them to you."),
+        "method-not-allowed": P(405, "This method is not allowed here", "The Allow header lists those that are."),
+        "unsupported-media-type": P(
+            415, "This content type is not accepted here", "Send one of the content types that the answer names."
+        ),
+        "unsupported-encoding": P(415, "Compressed bodies are not accepted", "Leave Content-Encoding out."),
+        "header-too-large": P(431, "A header is too long", "Shorten it; see /docs for the limits."),
+        "internal-error": P(
+            500,
+            "Something went wrong on our side",
+            "Nothing was stored. Send the same request again with the same Idempotency-Key; if it happens again, tell"
+            " us the request_id.",
+        ),
+        "unavailable": P(
+            503, "The database cannot be reached", "Wait as Retry-After says and send it again with the same key."
+        ),
+        # The body
+        "empty-body": P(400, "The body is empty", "Send the document that /docs describes."),
+        "body-incomplete": P(
+            400, "The body ended before its end", "The connection broke off. Nothing was stored; send it again."
+        ),
+        "body-timeout": P(408, "The body did not come in time", "Nothing was stored; send it again."),
+        "body-too-large": P(
+            413,
+            "The body is too long",
+            "JSON documents may have 10 MB, lists as NDJSON or CSV 1 GB. Send a longer list in several parts.",
+        ),
+        "not-utf-8": P(400, "The body is not UTF-8", "Encode it as UTF-8, without a byte order mark."),
+        "malformed-json": P(400, "The body is not JSON", "Check it with a JSON parser; RFC 8259 is the rule."),
+        "malformed-list": P(400, "The list cannot be read", "`errors` says where reading stopped."),
+        "invalid-body": P(422, "The body is not what is expected here", "`errors` points at each fault."),
+        "invalid-list": P(422, "Some rows of the list are wrong", "`errors` points at them. Nothing was stored."),
+        "invalid-parameter": P(422, "A parameter is wrong", "`errors` names it; /docs lists what is allowed."),
+        "invalid-cursor": P(422, "The cursor is not one of ours", "Use next_cursor of the page before as it is."),
+        # Who calls
+        "key-missing": P(
+            401, "No API key was given", "Send `Authorization: Bearer ntf_...`. Your administrator makes keys."
+        ),
+        "invalid-key": P(
+            401, "The API key is not valid", "It is unknown, revoked or expired. Ask your administrator for a new one."
+        ),
+        "scope-missing": P(403, "This key may not do that", "Use a key that has the scope which the detail names."),
+        "mode-mismatch": P(403, "Test and live do not mix", "Use a key of the matter's own mode."),
+        "personal-key-needed": P(
+            403, "Only an officer may do that", "Use a personal key: a system's key may propose, read and hold."
+        ),
+        "second-officer-needed": P(
+            403, "A second officer is needed", "Whoever entered the list cannot approve it. Ask another officer."
+        ),
+        "real-carrier-in-test-mode": P(
+            422, "Test mode cannot use a real carrier", "Point the carrier's base URL at the sandbox."
+        ),
+        "not-from-here": P(403, "This is not shown to you", "It is answered on the machine itself only."),
+        # Doing a thing once
+        "idempotency-key-missing": P(
+            400,
+            "The Idempotency-Key header is missing",
+            "Send a fresh random value with each new request, and the same one when you send a request again.",
+        ),
+        "idempotency-key-invalid": P(
+            400, "The Idempotency-Key is not usable", "Use 1 to 255 visible ASCII characters, best a UUID."
+        ),
+        "idempotency-key-reused": P(
+            422,
+            "The Idempotency-Key was used for another request",
+            "Use a fresh key for a new request. Nothing was stored.",
+        ),
+        "idempotency-key-in-progress": P(
+            409, "The same request is being worked on", "Wait as Retry-After says and send it again."
+        ),
+        "rate-limited": P(429, "Too many requests", "Wait as Retry-After says. RateLimit-Policy states the limit."),
+        # Matters, people, notices
+        "unknown-matter": P(404, "There is no such matter", "Matters of other agencies are never shown."),
+        "unknown-person": P(404, "There is no such person", "People of other agencies are never shown."),
+        "unknown-notice": P(404, "There is no such notice", "Notices of other agencies are never shown."),
+        "unknown-batch": P(404, "There is no such print batch", "Batches of other agencies are never shown."),
+        "unknown-file": P(404, "There is no such file", "A print batch has a pdf, a manifest and totals."),
+        "unknown-officer": P(404, "There is no such officer", "Check the id."),
+        "unknown-key": P(404, "There is no such key", "Check the id."),
+        "unknown-pack": P(422, "There is no such pack", "`notifier check` lists the packs that are installed."),
+        "unknown-record-type": P(
+            422, "There is no such record type", "config/record_types.toml lists them; `other` is one of them."
+        ),
+        "duplicate-matter": P(422, "This matter exists already", "Its external_id is in use in your agency."),
+        "duplicate-external-id": P(
+            422, "A person is in the list twice", "Each external_id stands once in a matter. Nothing was stored."
+        ),
+        "nothing-to-approve": P(422, "There is nothing to approve", "Every list of this matter is approved already."),
+        "scope-not-for-machines": P(422, "A machine key cannot have this scope", "Make a personal key."),
+        "personal-key-too-long": P(422, "A personal key is short-lived", "Choose fewer days."),
+        # Carriers' callbacks
+        "unknown-carrier": P(404, "There is no such carrier", "Check the callback address."),
+        "callback-refused": P(403, "The callback was refused", "It is not proved to come from the carrier."),
+    }
+)
+
+BY_STATUS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        400: "bad-request",
+        401: "invalid-key",
+        403: "scope-missing",
+        404: "not-found",
+        405: "method-not-allowed",
+        408: "body-timeout",
+        413: "body-too-large",
+        415: "unsupported-media-type",
+        429: "rate-limited",
+        431: "header-too-large",
+        500: "internal-error",
+        503: "unavailable",
+    }
+)
+"""The code for an error that the framework itself found."""

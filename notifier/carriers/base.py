@@ -1,0 +1,123 @@
+"""The contract of a carrier: send, authenticate a callback, parse its receipts. One file a carrier."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import Protocol
+from uuid import UUID
+
+from notifier.core.model import Channel
+from notifier.core.status import AttemptEvent, Reason
+
+
+class Outcome(StrEnum):
+    """What one try to hand a message over came to."""
+
+    HANDED_OVER = auto()  # the carrier says that it has it
+    REFUSED = auto()  # permanent: this message to this address will never be sent
+    NOT_SENT = auto()  # proved not to have been sent; trying again is safe
+    UNKNOWN = auto()  # it may have been sent
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message for one recipient. Nothing here is ever logged."""
+
+    agency_id: UUID
+    attempt_id: UUID
+    to: str = field(repr=False)  # E.164 or a mailbox
+    text: str = field(repr=False)
+    subject: str = field(default="", repr=False)  # email only
+    html: str = field(default="", repr=False)  # email only
+    language: str = field(default="en", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The outcome of one message. `carrier_ref` is the carrier's own id, `carrier_code` its own error code."""
+
+    attempt_id: UUID
+    outcome: Outcome
+    carrier_ref: str | None = None
+    reason: Reason | None = None
+    carrier_code: str | None = None
+    retry_after: float | None = None  # seconds, when the carrier said so
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One HTTP request from a carrier, as received. `url` is the public one, rebuilt from our own configuration."""
+
+    url: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierReceipt:
+    """One thing a carrier told us about one attempt.
+
+    `event` is None when the carrier's word is known and means nothing for the status, or is unknown to us; it is
+    stored all the same. `agency_id` and `attempt_id` are None when it names none of ours. `dedupe` is the same for
+    the same fact told twice. `is_known` is False for a word or an element we cannot read.
+    """
+
+    dedupe: str
+    carrier_word: str
+    event: AttemptEvent | None
+    agency_id: UUID | None
+    attempt_id: UUID | None
+    carrier_ref: str | None = None
+    occurred_at: datetime | None = None
+    reason: Reason | None = None
+    carrier_code: str | None = None
+    is_known: bool = True
+
+
+class CallbackRefused(Exception):
+    """The request is not proved to come from the carrier; `code` is safe to log."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Carrier(Protocol):
+    """One way out. Built once at the edge, inside the running loop that uses it."""
+
+    @property
+    def slug(self) -> str:
+        """Its name in tables, URLs and events: `twilio_sms`."""
+
+    @property
+    def channel(self) -> Channel:
+        """The channel it serves."""
+
+    async def send(self, messages: Sequence[Message]) -> list[SendResult]:
+        """Hand messages over, concurrently; one result per message, in any order.
+
+        A carrier's answer, an error and a time-out are results, never exceptions.
+        """
+
+    async def close(self) -> None:
+        """Give connections back."""
+
+
+class ReceiptReader(Protocol):
+    """The receiving half of a carrier; needs no loop and no connection."""
+
+    @property
+    def slug(self) -> str:
+        """The same slug as its carrier's."""
+
+    def authenticate(self, callback: Callback) -> None:
+        """Prove that the carrier sent it.
+
+        Raises:
+            CallbackRefused: it is not proved.
+        """
+
+    def parse(self, callback: Callback) -> list[CarrierReceipt]:
+        """What it says, one receipt per element; a broken element becomes one with `is_known` False."""

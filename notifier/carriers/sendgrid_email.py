@@ -1,0 +1,172 @@
+"""SendGrid email, sending: the official SDK, in batches, each person's text exactly as we rendered it.
+
+One request has one content, so each of its parts is a single token, replaced per person by that person's own part.
+A message that is too long for that, or contains a token, goes out alone. SendGrid takes or refuses a request whole and
+has no idempotency key. What an answer means:
+
+    202                          all handed over
+    400 naming recipients        those refused, the rest sent again without them
+    400 naming nothing, 413      nothing sent: halved and sent again, down to a single message
+    400 naming something else,
+    401, 403, 404, 405, 415,
+    a redirect                   not sent, misconfigured
+    429                          not sent, rate limited
+    no connection                not sent
+    5xx, 408, a time-out or a cut connection after the request left, any other 2xx
+                                 unknown
+
+Receipts are in sendgrid_receipts.py, so that the web process need not load the SDK.
+"""
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+from urllib.error import URLError
+from uuid import UUID
+
+from python_http_client.exceptions import HTTPError
+
+from notifier.carriers.base import Message, Outcome, SendResult
+from notifier.carriers.sendgrid_wire import NotConnectedError, batched, open_sdk, payload
+from notifier.carriers.timetable import Wire
+from notifier.core.model import Channel
+from notifier.core.status import Reason
+
+NAMED = re.compile(r"personalizations\D?([0-9]{1,4})\b\W*(.*)")
+OUR_FAULT = frozenset({401, 403, 404, 405, 407, 413, 415})
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _NoAnswer(NamedTuple):
+    outcome: Outcome
+    reason: Reason
+    error: str
+
+
+class SendGridEmail:
+    """The carrier. `sender` is a verified mailbox of the agency; `base_url` comes without `/v3`."""
+
+    slug = "sendgrid_email"
+    channel = Channel.EMAIL
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        sender: str,
+        sender_name: str,
+        wire: Wire,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._wire = wire
+        self._from = {"email": sender, "name": sender_name}
+        self._sdk = open_sdk(
+            base_url=base_url,
+            api_key=api_key,
+            timeout_seconds=wire.timeout_seconds,
+            connect_seconds=wire.connect_timeout_seconds,
+            tls=tls,
+        )
+        self._places = asyncio.Semaphore(wire.concurrency)
+        self._threads = ThreadPoolExecutor(wire.concurrency, thread_name_prefix=self.slug)
+
+    async def send(self, messages: Sequence[Message]) -> list[SendResult]:
+        """Hand messages over, in concurrent batches."""
+        batches = [self._send(batch) for batch in batched(messages, self._wire.batch)]
+        return [result for results in await asyncio.gather(*batches) for result in results]
+
+    async def close(self) -> None:
+        """Give threads back."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _send(self, batch: Sequence[Message]) -> list[SendResult]:
+        answer = await self._call(batch)
+        if isinstance(answer, _NoAnswer):
+            return [SendResult(message.attempt_id, answer.outcome, None, *answer[1:]) for message in batch]
+        if answer.status == 202:  # noqa: PLR2004 - HTTP's own number
+            ref = answer.headers.get("X-Message-Id")
+            return [SendResult(message.attempt_id, Outcome.HANDED_OVER, ref) for message in batch]
+        named, is_request_wrong = faults(answer, len(batch))
+        if named:
+            blamed = [_blamed(batch[index].attempt_id, part) for index, part in named.items()]
+            rest = [message for index, message in enumerate(batch) if index not in named]
+            return blamed + (await self._send(rest) if rest else [])
+        if answer.status in {400, 413} and not is_request_wrong and len(batch) > 1:
+            half = len(batch) // 2
+            return [*await self._send(batch[:half]), *await self._send(batch[half:])]
+        outcome, reason = judge(answer.status, is_request_wrong=is_request_wrong)
+        wait = retry_after(answer.headers, time.time()) if reason is Reason.RATE_LIMITED else None
+        return [SendResult(m.attempt_id, outcome, None, reason, str(answer.status), wait) for m in batch]
+
+    async def _call(self, batch: Sequence[Message]) -> _Answer | _NoAnswer:
+        loop = asyncio.get_running_loop()
+        # Outside the time-out: who waits for a place has sent nothing.
+        async with self._places:
+            try:
+                # The socket's time-out bounds each step, this one a carrier that answers drop by drop.
+                async with asyncio.timeout(self._wire.connect_timeout_seconds + 2 * self._wire.timeout_seconds):
+                    sent = await loop.run_in_executor(self._threads, self._sdk.send, payload(batch, self._from))
+                return _Answer(sent.status_code, sent.headers, b"")
+            except HTTPError as answer:
+                return _Answer(answer.status_code, answer.headers or {}, answer.body or b"")
+            except URLError as error:
+                if isinstance(error.reason, NotConnectedError):
+                    return _NoAnswer(Outcome.NOT_SENT, Reason.CARRIER_ERROR, str(error.reason))
+                return _NoAnswer(Outcome.UNKNOWN, Reason.CARRIER_ERROR, type(error.reason).__name__)
+            except TimeoutError:
+                return _NoAnswer(Outcome.UNKNOWN, Reason.TIMED_OUT, "TimeoutError")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the request may have left
+                return _NoAnswer(Outcome.UNKNOWN, Reason.CARRIER_ERROR, type(error).__name__)
+
+
+def faults(answer: _Answer, size: int) -> tuple[dict[int, str], bool]:
+    """Whom a 400 blames: place in the request -> the part of it that is wrong; and whether it blames the rest too."""
+    if answer.status != 400:  # noqa: PLR2004 - HTTP's own number
+        return {}, False
+    try:
+        fields = [error["field"] for error in json.loads(answer.body)["errors"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}, False
+    matches = [NAMED.match(field) if isinstance(field, str) else None for field in fields]
+    named = {int(match[1]): match[2] for match in matches if match and int(match[1]) < size}
+    is_request_wrong = any(field and not match for field, match in zip(fields, matches, strict=True))
+    return ({} if is_request_wrong else named), is_request_wrong
+
+
+def _blamed(attempt_id: UUID, part: str) -> SendResult:
+    """One message of a request that was refused whole. Only a wrong address is its recipient's own."""
+    if part.startswith("to"):
+        return SendResult(attempt_id, Outcome.REFUSED, None, Reason.INVALID_ADDRESS, "400")
+    return SendResult(attempt_id, Outcome.NOT_SENT, None, Reason.MISCONFIGURED if part else Reason.UNSPECIFIED, "400")
+
+
+def judge(status: int, *, is_request_wrong: bool) -> tuple[Outcome, Reason]:
+    """What any answer but 202 means for a whole request. The table is above."""
+    if status == 429:  # noqa: PLR2004 - HTTP's own number
+        return Outcome.NOT_SENT, Reason.RATE_LIMITED
+    if is_request_wrong or status in OUR_FAULT or 300 <= status < 400:  # noqa: PLR2004 - HTTP's own numbers
+        return Outcome.NOT_SENT, Reason.MISCONFIGURED
+    if 400 <= status < 500 and status != 408:  # noqa: PLR2004 - HTTP's own numbers
+        return Outcome.NOT_SENT, Reason.UNSPECIFIED
+    return Outcome.UNKNOWN, Reason.CARRIER_ERROR
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a 429 asks us to wait; `now` in seconds since 1970, as the vendor's reset time is."""
+    wait, reset = headers.get("Retry-After"), headers.get("X-RateLimit-Reset")
+    if wait is not None and re.fullmatch(r"[0-9]{1,6}", wait):
+        return float(wait)
+    if reset is not None and re.fullmatch(r"[0-9]{1,12}", reset):
+        return max(0.0, min(float(reset) - now, 3600.0))
+    return None

@@ -1,0 +1,148 @@
+"""Twilio's status callbacks: prove them, read them.
+
+1. The body is a form; anything else is refused.
+2. The signature is base64(HMAC-SHA1(auth token, URL + each sorted name and value)), over the public URL as configured,
+   with or without the port, because Twilio signs either way. It carries no time: a replay is always valid, so what
+   follows is idempotent and monotone.
+3. Our own ids stand in the URL's query, which the signature covers.
+
+Source: twilio.com/docs/usage/security, and the SDK's RequestValidator, which the tests hold this against.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt
+from notifier.core.status import AttemptEvent, Reason
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 200
+MESSAGE_ID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}\Z")
+WORD = re.compile(r"[a-z_]{1,40}\Z")
+CODE = re.compile(r"[0-9]{1,10}\Z")
+OUR_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+# None: a word of theirs that says nothing about arrival.
+EVENTS: Mapping[str, AttemptEvent | None] = MappingProxyType(
+    {
+        "accepted": AttemptEvent.HANDED_OVER,
+        "scheduled": AttemptEvent.HANDED_OVER,
+        "queued": AttemptEvent.HANDED_OVER,
+        "sending": AttemptEvent.HANDED_OVER,
+        "sent": AttemptEvent.ACCEPTED,
+        "delivered": AttemptEvent.ARRIVED,
+        "read": AttemptEvent.ARRIVED,
+        "undelivered": AttemptEvent.REFUSED,
+        "failed": AttemptEvent.REFUSED,
+        "canceled": AttemptEvent.REFUSED,
+        "partially_delivered": None,
+        "receiving": None,
+        "received": None,
+    }
+)
+
+
+class TwilioReceipts:
+    """The reader. `auth_tokens` are the primary and, while they change, the secondary token."""
+
+    slug = "twilio_sms"
+
+    def __init__(self, *, auth_tokens: Sequence[str], codes: Mapping[str, Reason]) -> None:
+        self._keys = [token.encode() for token in auth_tokens if token]
+        self._codes = codes
+
+    def authenticate(self, callback: Callback) -> None:
+        """Prove that Twilio sent it.
+
+        Raises:
+            CallbackRefused: `content_type`, `signature_missing`, `body` or `signature`.
+        """
+        # (1) a form
+        if callback.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+            raise CallbackRefused("content_type")
+        given = callback.headers.get("x-twilio-signature", "").encode("utf-8", "replace")
+        if not given:
+            raise CallbackRefused("signature_missing")
+        try:
+            fields = sorted(set(_fields(callback.body)))
+            urls = {url.encode() for url in _spellings(callback.url)}
+        except ValueError:
+            raise CallbackRefused("body") from None
+        # (2) signed by one of our tokens, over one spelling of the URL
+        signed = b"".join(name.encode() + value.encode() for name, value in fields)
+        proofs = [hmac.compare_digest(_sign(key, url + signed), given) for key in self._keys for url in urls]
+        if not any(proofs):
+            raise CallbackRefused("signature")
+
+    def parse(self, callback: Callback) -> list[CarrierReceipt]:
+        """One receipt, always; unreadable ones are kept under their digest."""
+        # (3) our own ids
+        agency_id, attempt_id = _our_ids(callback.url)
+        try:
+            fields = _only_values(_fields(callback.body))
+        except ValueError:
+            fields = {}
+        sid, word = fields.get("MessageSid", ""), fields.get("MessageStatus", "")
+        code = fields.get("ErrorCode", "")
+        if not MESSAGE_ID.match(sid) or not WORD.match(word):
+            digest = hashlib.sha256(callback.url.encode("utf-8", "replace") + b"\n" + callback.body).hexdigest()
+            return [CarrierReceipt(f"sha256:{digest}", "unreadable", None, agency_id, attempt_id, is_known=False)]
+        event = EVENTS.get(word)
+        return [
+            CarrierReceipt(
+                dedupe=f"{sid}:{word}",
+                carrier_word=word,
+                event=event,
+                agency_id=agency_id,
+                attempt_id=attempt_id,
+                carrier_ref=sid,
+                reason=self._codes.get(code, Reason.UNSPECIFIED) if event is AttemptEvent.REFUSED else None,
+                carrier_code=code if CODE.match(code) else None,
+                is_known=word in EVENTS,
+            )
+        ]
+
+
+def _sign(key: bytes, text: bytes) -> bytes:
+    return b64encode(hmac.digest(key, text, hashlib.sha1))
+
+
+def _fields(body: bytes) -> list[tuple[str, str]]:
+    """The form's fields; ValueError for what is no form."""
+    return parse_qsl(
+        body.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
+    )
+
+
+def _only_values(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Each name once; a name with two different values is nobody's word and left out."""
+    found: dict[str, set[str]] = {}
+    for name, value in fields:
+        found.setdefault(name, set()).add(value)
+    return {name: values.pop() for name, values in found.items() if len(values) == 1}
+
+
+def _spellings(url: str) -> set[str]:
+    """The URL as given, without its port, and with the scheme's usual port; ValueError for what is no URL."""
+    parts = urlsplit(url)
+    host = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {url, parts._replace(netloc=host).geturl(), parts._replace(netloc=f"{host}:{port}").geturl()}
+
+
+def _our_ids(url: str) -> tuple[UUID | None, UUID | None]:
+    """Agency and attempt of the URL's query; both or none."""
+    try:
+        ids = _only_values(parse_qsl(urlsplit(url).query, errors="strict", max_num_fields=MAX_FIELDS))
+    except ValueError:
+        return None, None
+    agency, attempt = ids.get("agency", ""), ids.get("attempt", "")
+    if not OUR_ID.match(agency) or not OUR_ID.match(attempt):
+        return None, None
+    return UUID(agency), UUID(attempt)

@@ -1,0 +1,204 @@
+"""The chain of events of one matter or agency: canonical bytes, hashes, commitments. Pure.
+
+An event is stored once as its bytes and never serialised again; its hash is taken over those bytes:
+
+    leaf hash  = SHA-256(0x00 || bytes)                                  RFC 6962, section 2.1
+    commitment = HMAC-SHA256(salt, "notice-log/v1" 0x00 eid 0x00 field 0x00 value)
+
+The bytes are RFC 8785 (JCS). The schema allows ASCII member names, strings, booleans, integers below 2^53, lists and
+objects, and no floats and no null; within it `json.dumps` with sorted keys writes exactly those bytes.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, TypeAlias
+from uuid import UUID
+
+from notifier.core.errors import LedgerError
+from notifier.core.events import FORMAT_VERSION, REGISTRY, EventType, problems
+from notifier.core.model import Actor
+
+Json: TypeAlias = "str | bool | int | Sequence[Json] | Mapping[str, Json]"
+
+MAX_EVENT_BYTES: Final = 8192
+MAX_INTEGER: Final = 2**53 - 1
+_COMMIT_PREFIX: Final = b"notice-log/v1\0"
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event before it has its place in a chain.
+
+    `commits` maps a field to the 32-byte commitment made with this event's id; `opening` is what opens them, sealed.
+    """
+
+    eid: UUID
+    type: EventType
+    actor: Actor
+    data: Mapping[str, Json] = field(default_factory=dict)
+    person: UUID | None = None
+    commits: Mapping[str, bytes] = field(default_factory=dict)
+    opening: bytes | None = None
+
+
+class Chained(NamedTuple):
+    """An event in its place."""
+
+    eid: UUID
+    seq: int
+    type: EventType
+    at: datetime
+    person: UUID | None
+    body: bytes
+    leaf: bytes
+    opening: bytes | None
+
+
+def canonical(value: Json) -> bytes:
+    """The RFC 8785 bytes of a value within the schema.
+
+    Raises:
+        LedgerError: a member that the schema does not allow.
+    """
+    _require_schema(value)
+    return _encode(value).encode()
+
+
+def leaf_hash(body: bytes) -> bytes:
+    """The 32-byte hash of an event's bytes."""
+    return hashlib.sha256(b"\0" + body).digest()
+
+
+def commitment(salt: bytes, eid: UUID, name: str, value: bytes) -> bytes:
+    """The 32 bytes that stand in the ledger for a value that is kept sealed."""
+    return hmac.digest(salt, b"%b%b\0%b\0%b" % (_COMMIT_PREFIX, str(eid).encode(), name.encode(), value), "sha256")
+
+
+def timestamp(at: datetime) -> str:
+    """UTC with microseconds and a Z.
+
+    Raises:
+        LedgerError: a naive time.
+    """
+    if at.tzinfo is None:
+        msg = "a naive time"
+        raise LedgerError(msg)
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def extend(
+    drafts: Iterable[Draft], *, chain: UUID, is_matter: bool, seq: int, head: bytes, at: datetime
+) -> list[Chained]:
+    """Give each draft its place after `seq` events that end in `head` (b"" at the beginning).
+
+    Raises:
+        LedgerError: a draft that the registry does not allow, or one over 8 KiB.
+    """
+    chained = []
+    stamp = timestamp(at)
+    chain_member, chain_id = ("matter" if is_matter else "agency"), str(chain)
+    for draft in drafts:
+        found = problems(draft.type, data=draft.data, commits=draft.commits, person=draft.person is not None)
+        if found:
+            msg = f"{draft.type}: {'; '.join(found)}"
+            raise LedgerError(msg)
+        leaf: dict[str, Json] = {
+            "v": FORMAT_VERSION,
+            "eid": str(draft.eid),
+            "type": draft.type.value,
+            "at": stamp,
+            chain_member: chain_id,
+            "mseq": seq,
+            "mprev": head.hex(),
+            "actor": {"kind": draft.actor.kind.value, "id": draft.actor.id},
+            "data": draft.data,
+        }
+        etsi = REGISTRY[draft.type].etsi
+        if etsi is not None:
+            leaf["etsi"] = etsi
+        if draft.person is not None:
+            leaf["person"] = str(draft.person)
+        if draft.commits:
+            leaf["commit"] = {name: value.hex() for name, value in draft.commits.items()}
+        body = canonical(leaf)
+        if len(body) > MAX_EVENT_BYTES:
+            msg = f"{draft.type}: over {MAX_EVENT_BYTES} bytes"
+            raise LedgerError(msg)
+        head = leaf_hash(body)
+        chained.append(Chained(draft.eid, seq, draft.type, at, draft.person, body, head, draft.opening))
+        seq += 1
+    return chained
+
+
+def verify_chain(bodies: Iterable[bytes], *, chain: UUID) -> tuple[int, bytes]:
+    """Walk the stored bytes of one chain from its beginning; returns (count, head).
+
+    Checks, for each event: (1) its bytes are canonical; (2) the registry knows it; (3) it names this chain, the next
+    number and the hash of the event before it; (4) time does not go back by itself: `at` never decreases.
+
+    Raises:
+        LedgerError: any of these does not hold; the number of the event is in the text.
+    """
+    seq, head, last_at = 0, b"", ""
+    for body in bodies:
+        leaf = _parse(body, seq)
+        if canonical(leaf) != body:  # (1)
+            raise LedgerError(_at(seq, "not canonical"))
+        data, commits = leaf.get("data"), leaf.get("commit", {})
+        if not isinstance(data, dict) or not isinstance(commits, dict):
+            raise LedgerError(_at(seq, "wrong shape"))
+        found = problems(str(leaf.get("type")), data=data, commits=commits, person="person" in leaf)  # (2)
+        if found or leaf.get("v") != FORMAT_VERSION:
+            raise LedgerError(_at(seq, "; ".join(found) or "unknown version"))
+        named = leaf.get("matter", leaf.get("agency"))
+        if named != str(chain) or leaf.get("mseq") != seq or leaf.get("mprev") != head.hex():  # (3)
+            raise LedgerError(_at(seq, "does not follow the event before it"))
+        stamp = str(leaf.get("at"))
+        if stamp < last_at:  # (4)
+            raise LedgerError(_at(seq, "earlier than the event before it"))
+        seq, head, last_at = seq + 1, leaf_hash(body), stamp
+    return seq, head
+
+
+def _at(seq: int, what: str) -> str:
+    return f"event {seq}: {what}"
+
+
+def _parse(body: bytes, seq: int) -> dict[str, Json]:
+    try:
+        leaf = json.loads(body)
+    except ValueError:
+        raise LedgerError(_at(seq, "not JSON")) from None
+    if not isinstance(leaf, dict):
+        raise LedgerError(_at(seq, "wrong shape"))
+    return leaf
+
+
+def _require_schema(value: Json) -> None:
+    if isinstance(value, str):
+        return
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            msg = "an integer over 2^53 - 1"
+            raise LedgerError(msg)
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            if not name.isascii():
+                msg = "a member name that is not ASCII"
+                raise LedgerError(msg)
+            _require_schema(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            _require_schema(member)
+    else:
+        msg = f"a {type(value).__name__}"
+        raise LedgerError(msg)

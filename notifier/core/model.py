@@ -1,0 +1,180 @@
+"""The words of the domain as types; see docs/data-model.md. Standard library only: the offline verifier imports this."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class Mode(StrEnum):
+    """Fixed on a matter by the kind of key that created it."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class Channel(StrEnum):
+    """A way to tell somebody."""
+
+    SMS = "sms"
+    EMAIL = "email"
+    LETTER = "letter"
+
+
+class ContactKind(StrEnum):
+    """What a contact point is."""
+
+    PHONE = "phone"
+    EMAIL = "email"
+    POST = "post"
+
+
+CHANNEL_OF: dict[ContactKind, Channel] = {
+    ContactKind.PHONE: Channel.SMS,
+    ContactKind.EMAIL: Channel.EMAIL,
+    ContactKind.POST: Channel.LETTER,
+}
+
+
+class NoticeKind(StrEnum):
+    """What one recipient is told."""
+
+    INITIAL = "initial"
+    REMINDER = "reminder"
+    DELAYED = "delayed"
+    DECISION = "decision"
+    POST_RELEASE = "post_release"
+    APOLOGY = "apology"
+    RECEIPT = "receipt"
+
+
+class KeyKind(StrEnum):
+    """A machine key may propose, read and hold; a personal key may also approve sending."""
+
+    MACHINE = "machine"
+    PERSONAL = "personal"
+
+
+class Role(StrEnum):
+    """What an officer does in the agency."""
+
+    VIEWER = "viewer"
+    CASEWORKER = "caseworker"
+    APPROVER = "approver"
+    COUNSEL = "counsel"
+    TRANSLATOR = "translator"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Instrument(StrEnum):
+    """The paper that demands the records."""
+
+    ADMIN_SUBPOENA = "admin_subpoena"
+    JUDICIAL_SUBPOENA = "judicial_subpoena"
+    SUMMONS = "summons"
+    COURT_ORDER = "court_order"
+    WARRANT = "warrant"
+    RECORDS_REQUEST = "records_request"
+    INFORMAL_REQUEST = "informal_request"
+
+
+class IssuerClass(StrEnum):
+    """Who demands, as far as rules depend on it."""
+
+    FEDERAL_IMMIGRATION = "federal_immigration"
+    FEDERAL_LAW_ENFORCEMENT = "federal_law_enforcement"
+    FEDERAL_OTHER = "federal_other"
+    STATE = "state"
+    LOCAL = "local"
+    PRIVATE_PARTY = "private_party"
+
+
+class JudgeSigned(StrEnum):
+    """Was the instrument signed by a judge?"""
+
+    YES = "yes"
+    NO = "no"
+    NOT_SURE = "not_sure"
+
+
+class Nondisclosure(StrEnum):
+    """What, if anything, forbids telling. A request never does."""
+
+    NONE = "none"
+    REQUEST = "request"
+    AGENCY_CERTIFICATION = "agency_certification"
+    COURT_ORDER = "court_order"
+    STATUTE = "statute"
+
+
+class ActorKind(StrEnum):
+    """Who did what an event records."""
+
+    OFFICER = "officer"
+    PERSON = "person"
+    CARRIER = "carrier"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: an officer's or person's id, or the slug of a carrier or of a part of the system."""
+
+    kind: ActorKind
+    id: str
+
+    @classmethod
+    def officer(cls, officer_id: UUID) -> "Actor":
+        """An officer, by id."""
+        return cls(ActorKind.OFFICER, str(officer_id))
+
+    @classmethod
+    def system(cls, part: str) -> "Actor":
+        """A part of this service, by its slug."""
+        return cls(ActorKind.SYSTEM, part)
+
+
+@dataclass(frozen=True, slots=True)
+class PostalAddress:
+    """An address as it is printed. `lines` are the street lines; `country` is ISO 3166-1 alpha-2."""
+
+    lines: tuple[str, ...]
+    city: str
+    region: str
+    postal_code: str
+    country: str = "US"
+
+
+@dataclass(frozen=True, slots=True)
+class ContactPoint:
+    """One way to reach a recipient. `value` is E.164, a mailbox, or "" for an address.
+
+    An unusable point is kept with its `problem` (a stable code), so that it is shown and can be mended.
+    """
+
+    kind: ContactKind
+    value: str
+    address: PostalAddress | None = None
+    problem: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """True when something can be sent to it."""
+        return self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the agency received. Text fields are personal or confidential: they are stored sealed only."""
+
+    issuer: str
+    issuer_class: IssuerClass
+    instrument: Instrument
+    number: str
+    dated: str
+    received_on: str
+    return_date: str | None
+    judge_signed: JudgeSigned
+    nondisclosure: Nondisclosure
+    record_types: tuple[str, ...]
+    already_released: bool

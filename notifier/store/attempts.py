@@ -1,0 +1,247 @@
+"""Claiming attempts: fair between matters, under a lease, skipping what somebody else holds. A claim writes no event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from sqlalchemy import text
+
+from notifier.core.model import Channel
+from notifier.core.status import AttemptStatus
+from notifier.store.bulk import insert_rows
+from notifier.store.engine import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An attempt that this worker holds until its lease ends."""
+
+    attempt_id: UUID
+    matter_id: UUID
+    notice_id: UUID
+    person_id: UUID
+    contact_id: UUID
+    tries: int
+
+
+# One probe of a partial index per open matter, instead of sorting everything that is due.
+_CLAIM = text(
+    """
+    with due as (
+      select d.attempt_id
+      from open_work w
+      cross join lateral (
+        select a.attempt_id from attempt a
+        where a.agency_id = w.agency_id and a.matter_id = w.matter_id and a.channel = w.channel
+          and a.status = 'planned' and a.due_at <= now() and a.blob_id is null
+        order by a.due_at limit :per_matter for update skip locked
+      ) d
+      where w.agency_id = :agency and w.channel = :channel and not w.stopped
+      limit :chunk
+    )
+    update attempt a
+    set status = 'sending', tries = a.tries + 1, lease_until = now() + :lease, updated_at = now()
+    from due
+    where a.agency_id = :agency and a.attempt_id = due.attempt_id
+    returning a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries
+    """
+)
+
+
+def claim(tx: Tx, channel: Channel, *, chunk: int, per_matter: int, lease: timedelta) -> list[Claimed]:
+    """Take up to `chunk` due attempts of one channel, at most `per_matter` of any matter."""
+    rows = tx.conn.execute(
+        _CLAIM,
+        {"agency": tx.agency_id, "channel": channel.value, "chunk": chunk, "per_matter": per_matter, "lease": lease},
+    )
+    return [Claimed(*row) for row in rows]
+
+
+def open_work(tx: Tx, matter_id: UUID, channels: Sequence[Channel]) -> None:
+    """Say that a matter has something to send on these channels; a stop in force stays in force."""
+    tx.conn.execute(
+        text(
+            "insert into open_work (agency_id, matter_id, channel, stopped)"
+            " select :agency, :matter, c, exists (select from stop s where s.agency_id = :agency and s.lifted_at is null"
+            "   and (s.matter_id is null or s.matter_id = :matter) and (s.channel is null or s.channel = c))"
+            " from unnest(cast(:channels as text[])) c on conflict do nothing"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id, "channels": [channel.value for channel in channels]},
+    )
+
+
+def close_idle_work(tx: Tx) -> None:
+    """Forget matters with nothing left to send.
+
+    Two statements: the rows are held first, so that whoever plans new attempts waits and then writes its row anew.
+    """
+    held = tx.conn.execute(
+        text("select matter_id, channel from open_work where agency_id = :agency and not stopped for update skip locked"),
+        {"agency": tx.agency_id},
+    ).all()
+    if not held:
+        return
+    tx.conn.execute(
+        text(
+            "delete from open_work w using unnest(cast(:matters as uuid[]), cast(:channels as text[])) h(matter_id, channel)"
+            " where w.agency_id = :agency and w.matter_id = h.matter_id and w.channel = h.channel and not exists"
+            " (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id"
+            "  and a.channel = w.channel and a.status in ('planned', 'sending'))"
+        ),
+        {
+            "agency": tx.agency_id,
+            "matters": [row.matter_id for row in held],
+            "channels": [row.channel for row in held],
+        },
+    )
+
+
+def channels_with_due_work(tx: Tx) -> list[Channel]:
+    """The channels on which something could be claimed right now."""
+    rows = tx.conn.execute(
+        text(
+            "select distinct w.channel from open_work w where w.agency_id = :agency and not w.stopped and exists"
+            " (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id"
+            "  and a.channel = w.channel and a.status = 'planned' and a.due_at <= now())"
+        ),
+        {"agency": tx.agency_id},
+    )
+    return [Channel(channel) for channel in rows.scalars()]
+
+
+def expired_leases(tx: Tx, *, limit: int) -> list[tuple[UUID, UUID]]:
+    """(matter, attempt) of attempts whose worker has been silent past its lease."""
+    rows = tx.conn.execute(
+        text(
+            "select matter_id, attempt_id from attempt where agency_id = :agency and status = 'sending'"
+            " and lease_until < now() order by lease_until limit :limit"
+        ),
+        {"agency": tx.agency_id, "limit": limit},
+    )
+    return [(row.matter_id, row.attempt_id) for row in rows]
+
+
+def silent_attempts(tx: Tx, channel: Channel, *, after: timedelta, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+    """(matter, attempt) of what a carrier took and has said nothing final about for `after`, by each matter's clock."""
+    rows = tx.conn.execute(
+        text(
+            "select a.matter_id, a.attempt_id from attempt a"
+            " join matter m on m.agency_id = a.agency_id and m.matter_id = a.matter_id"
+            " where a.agency_id = :agency and a.channel = :channel and a.status = any(:waiting)"
+            " and a.handed_over_at <= cast(:now as timestamptz) + m.clock_offset - cast(:after as interval) limit :limit"
+        ),
+        {
+            "agency": tx.agency_id,
+            "channel": channel.value,
+            "waiting": [AttemptStatus.HANDED_OVER.value, AttemptStatus.ACCEPTED.value],
+            "now": now,
+            "after": after,
+            "limit": limit,
+        },
+    )
+    return [(row.matter_id, row.attempt_id) for row in rows]
+
+
+def database_now(tx: Tx) -> datetime:
+    """The database's clock: leases and due times are counted on it."""
+    return cast("datetime", tx.conn.execute(text("select now()")).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """An attempt to plan. `plan_row` names the row of the plan that wants it; `due_at` is on the database's clock."""
+
+    attempt_id: UUID
+    notice_id: UUID
+    person_id: UUID
+    contact_id: UUID
+    plan_row: str
+    channel: Channel
+    carrier: str
+    due_at: datetime
+
+
+def plan_attempts(tx: Tx, matter_id: UUID, new: Sequence[NewAttempt], *, now: datetime) -> None:
+    """Store new attempts of one matter."""
+    count = len(new)
+    insert_rows(
+        tx,
+        "attempt",
+        {
+            "attempt_id": ("uuid", [item.attempt_id for item in new]),
+            "matter_id": ("uuid", [matter_id] * count),
+            "notice_id": ("uuid", [item.notice_id for item in new]),
+            "person_id": ("uuid", [item.person_id for item in new]),
+            "contact_id": ("uuid", [item.contact_id for item in new]),
+            "plan_row": ("text", [item.plan_row for item in new]),
+            "channel": ("text", [item.channel.value for item in new]),
+            "carrier": ("text", [item.carrier for item in new]),
+            "status": ("text", [AttemptStatus.PLANNED.value] * count),
+            "due_at": ("timestamptz", [item.due_at for item in new]),
+            "updated_at": ("timestamptz", [now] * count),
+        },
+    )
+
+
+_LETTERS = """
+    select a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries
+    from open_work w
+    cross join lateral (
+      select * from attempt a
+      where a.agency_id = w.agency_id and a.matter_id = w.matter_id and a.channel = w.channel
+        and a.status = 'planned' and a.due_at <= now() and (a.blob_id is not null) = :composed
+      order by a.due_at limit :chunk for update skip locked
+    ) a
+    where w.agency_id = :agency and w.channel = 'letter' and not w.stopped
+    limit :chunk
+"""
+
+
+def letters_to_compose(tx: Tx, *, chunk: int) -> list[Claimed]:
+    """Hold due letters that are not written yet, until this transaction ends: nothing leaves while they are written."""
+    rows = tx.conn.execute(text(_LETTERS), {"agency": tx.agency_id, "chunk": chunk, "composed": False})
+    return [Claimed(*row) for row in rows]
+
+
+def some_letter_is_unwritten(tx: Tx) -> bool:
+    """True while a due letter waits to be written, also where another worker is at it."""
+    row = tx.conn.execute(
+        text(
+            "select from open_work w join attempt a on a.agency_id = w.agency_id and a.matter_id = w.matter_id"
+            " and a.channel = w.channel where w.agency_id = :agency and w.channel = 'letter' and not w.stopped"
+            " and a.status = 'planned' and a.due_at <= now() and a.blob_id is null limit 1"
+        ),
+        {"agency": tx.agency_id},
+    )
+    return row.first() is not None
+
+
+def claim_written_letters(tx: Tx, *, chunk: int) -> list[tuple[UUID, UUID, UUID, UUID]]:
+    """Take written letters for a print batch, within this transaction: (attempt, matter, person, blob)."""
+    rows = tx.conn.execute(
+        text(
+            f"with due as ({_LETTERS}) update attempt a set status = 'sending', tries = a.tries + 1, updated_at = now()"
+            " from due where a.agency_id = :agency and a.attempt_id = due.attempt_id"
+            " returning a.attempt_id, a.matter_id, a.person_id, a.blob_id"
+        ),
+        {"agency": tx.agency_id, "chunk": chunk, "composed": True},
+    )
+    return [(row.attempt_id, row.matter_id, row.person_id, row.blob_id) for row in rows]
+
+
+def keep_letters(tx: Tx, blobs: Sequence[tuple[UUID, UUID]]) -> None:
+    """Say which file each written letter is: (attempt, blob)."""
+    tx.conn.execute(
+        text(
+            "update attempt a set blob_id = u.blob_id, updated_at = now()"
+            " from unnest(cast(:attempts as uuid[]), cast(:blobs as uuid[])) u(attempt_id, blob_id)"
+            " where a.agency_id = :agency and a.attempt_id = u.attempt_id"
+        ),
+        {
+            "agency": tx.agency_id,
+            "attempts": [attempt for attempt, _ in blobs],
+            "blobs": [blob for _, blob in blobs],
+        },
+    )

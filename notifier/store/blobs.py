@@ -1,0 +1,80 @@
+"""Whole files, sealed, in pieces of 1 MB. These three functions are all that knows where they lie."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from notifier.core.errors import NotFound
+from notifier.store.bulk import insert_rows
+from notifier.store.engine import Tx
+from notifier.store.vault import Cipher, Vault
+
+PIECE: Final = 1 << 20
+_PLACE: Final = "blob_piece.sealed."
+
+
+def put_blobs(
+    tx: Tx, files: Iterable[tuple[UUID, Cipher, bytes]], *, purpose: str, media_type: str, now: datetime
+) -> list[UUID]:
+    """Store files, each under its DEK (id and cipher); returns their ids in the same order."""
+    ids, deks, sizes = [], [], []
+    piece_of: list[UUID] = []
+    numbers: list[int] = []
+    sealed: list[bytes] = []
+    for dek_id, cipher, content in files:
+        blob_id = uuid4()
+        ids.append(blob_id)
+        deks.append(dek_id)
+        sizes.append(len(content))
+        for number, start in enumerate(range(0, max(len(content), 1), PIECE)):
+            piece_of.append(blob_id)
+            numbers.append(number)
+            sealed.append(cipher.seal(content[start : start + PIECE], f"{_PLACE}{number}", blob_id))
+    count = len(ids)
+    insert_rows(
+        tx,
+        "blob",
+        {
+            "blob_id": ("uuid", ids),
+            "dek_id": ("uuid", deks),
+            "purpose": ("text", [purpose] * count),
+            "media_type": ("text", [media_type] * count),
+            "size": ("int8", sizes),
+            "created_at": ("timestamptz", [now] * count),
+        },
+    )
+    insert_rows(
+        tx, "blob_piece", {"blob_id": ("uuid", piece_of), "no": ("int4", numbers), "sealed": ("bytea", sealed)}
+    )
+    return ids
+
+
+def get_blob(tx: Tx, blob_id: UUID, *, vault: Vault) -> bytes:
+    """A whole file.
+
+    Raises:
+        NotFound: there is none in this agency.
+        Sealed: its key was erased.
+    """
+    return b"".join(stream_blob(tx, blob_id, vault=vault))
+
+
+def stream_blob(tx: Tx, blob_id: UUID, *, vault: Vault) -> Iterator[bytes]:
+    """A file piece by piece; raises as `get_blob`, and NotFound when a piece is missing."""
+    row = tx.conn.execute(
+        text("select dek_id, size from blob where agency_id = :agency and blob_id = :blob"),
+        {"agency": tx.agency_id, "blob": blob_id},
+    ).one_or_none()
+    if row is None:
+        code, detail = "unknown-file", "There is no such file."
+        raise NotFound(code, detail)
+    cipher = vault.cipher(tx, row.dek_id)
+    for number in range(max(1, -(-row.size // PIECE))):
+        sealed = tx.conn.execute(
+            text("select sealed from blob_piece where agency_id = :agency and blob_id = :blob and no = :no"),
+            {"agency": tx.agency_id, "blob": blob_id, "no": number},
+        ).scalar_one()
+        yield cipher.open(sealed, f"{_PLACE}{number}", blob_id)

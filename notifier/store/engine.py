@@ -1,0 +1,100 @@
+"""The one way into PostgreSQL: a transaction as the application's role, inside one agency."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, text
+
+from notifier.core.errors import SettingsError
+
+APP_ROLE = "notifier_app"
+_ENTER = text("select set_config('role', :role, true), set_config('app.agency', :agency, true)")
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """A transaction in one agency. Row-level security shows and takes this agency's rows only."""
+
+    conn: Connection
+    agency_id: UUID
+
+
+class Database:
+    """A pool of connections; works behind PgBouncer in transaction mode (no session state, no LISTEN)."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        """`url` is a libpq URL (`postgresql://...`)."""
+        self.engine: Engine = create_engine(
+            psycopg_url(url),
+            pool_size=pool_size,
+            max_overflow=4,
+            pool_pre_ping=True,
+            # Server-side prepared statements are session state.
+            connect_args={"prepare_threshold": None, "application_name": "notifier"},
+            hide_parameters=True,
+        )
+
+    @contextmanager
+    def transaction(self, agency_id: UUID) -> Iterator[Tx]:
+        """One transaction in one agency: committed at the end, rolled back on any exception."""
+        with self.engine.begin() as conn:
+            conn.execute(_ENTER, {"role": APP_ROLE, "agency": str(agency_id)})
+            yield Tx(conn, agency_id)
+
+    @contextmanager
+    def no_agency(self) -> Iterator[Connection]:
+        """One transaction outside every agency: it sees the directory, the keys' register and the quarantine only."""
+        with self.engine.begin() as conn:
+            conn.execute(_ENTER, {"role": APP_ROLE, "agency": ""})
+            yield conn
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+def psycopg_url(url: str) -> str:
+    """The same URL, naming the driver."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1).replace("postgres://", "postgresql+psycopg://", 1)
+
+
+def require_safe_role(db: Database) -> None:
+    """Refuse to run where the database would not keep agencies apart.
+
+    Raises:
+        SettingsError: the application's role is missing, is a superuser, bypasses row-level security or owns a table,
+            or a table with an agency is not under forced row-level security.
+    """
+    with db.engine.connect() as conn:
+        role = conn.execute(
+            text("select rolsuper, rolbypassrls, oid from pg_roles where rolname = :role"), {"role": APP_ROLE}
+        ).one_or_none()
+        if role is None:
+            raise SettingsError([f"the database has no role {APP_ROLE}: run `notifier migrate`"])
+        problems = []
+        if role.rolsuper:
+            problems.append(f"the role {APP_ROLE} is a superuser: row-level security would not hold")
+        if role.rolbypassrls:
+            problems.append(f"the role {APP_ROLE} bypasses row-level security")
+        inherited = conn.execute(
+            text(
+                "select rolname from pg_roles where (rolsuper or rolbypassrls) and rolname <> :role"
+                " and pg_has_role(:role, oid, 'member')"
+            ),
+            {"role": APP_ROLE},
+        ).scalars()
+        problems += [f"the role {APP_ROLE} is a member of {name}, which bypasses row-level security" for name in inherited]
+        unprotected = conn.execute(
+            text(
+                "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"
+                " join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'"
+                " where c.relkind in ('r', 'p') and c.relname <> 'directory' and not a.attisdropped"
+                " and (not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid)"
+            ),
+            {"role_oid": role.oid},
+        ).scalars()
+        problems += [f"the table {name} is not under forced row-level security" for name in unprotected]
+    if problems:
+        raise SettingsError(problems)

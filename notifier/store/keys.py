@@ -1,0 +1,153 @@
+"""The key files: key-encryption keys (KEK) and the index key. They live outside the database and its backups.
+
+A folder 0700 holds `kek-<id>.key` and `index.key`, 32 random bytes each, 0600. The database knows each KEK by id and
+fingerprint only. A lost key is an error, never a reason to make a new one.
+"""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from notifier.core.errors import Sealed, SettingsError
+
+KEY_BYTES: Final = 32
+_INDEX: Final = "index"
+
+
+class KeyRing:
+    """The keys of one installation, read from their folder when first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` must exist, belong to this user and be closed to others; see `open_keyring`."""
+        self._folder = folder
+        self._loaded: dict[str, bytes] = {}
+        self.current = ""
+
+    def kek(self, kek_id: str) -> bytes:
+        """A key-encryption key by id.
+
+        Raises:
+            Sealed: its file is gone.
+        """
+        return self._read(f"kek-{kek_id}")
+
+    @property
+    def index(self) -> bytes:
+        """The key of every blind index."""
+        return self._read(_INDEX)
+
+    def require_current(self, conn: Connection) -> str:
+        """The id of the KEK that new keys are wrapped with, held against rotation until this transaction ends."""
+        row = conn.execute(
+            text("select kek_id, fingerprint from kek where retired_at is null order by created_at desc limit 1 for share")
+        ).one()
+        if fingerprint(self.kek(row.kek_id)) != row.fingerprint:
+            msg = "the key file is not the key that the database knows"
+            raise Sealed(msg)
+        self.current = row.kek_id
+        return self.current
+
+    def make_kek(self) -> tuple[str, bytes]:
+        """Make a new KEK file; returns (id, fingerprint)."""
+        kek_id = secrets.token_hex(4)
+        key = _make(self._folder / f"kek-{kek_id}.key")
+        return kek_id, fingerprint(key)
+
+    def destroy_kek(self, kek_id: str) -> None:
+        """Delete the file of a KEK that wraps nothing any more: what it wrapped in old backups stays shut for ever."""
+        path = self._folder / f"kek-{kek_id}.key"
+        with path.open("r+b") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        _sync(self._folder)
+        self._loaded.pop(f"kek-{kek_id}", None)
+
+    def _read(self, name: str) -> bytes:
+        key = self._loaded.get(name)
+        if key is None:
+            try:
+                key = (self._folder / f"{name}.key").read_bytes()
+            except FileNotFoundError:
+                msg = f"the key file {name}.key is missing: restore it from its backup"
+                raise Sealed(msg) from None
+            if len(key) != KEY_BYTES:
+                msg = f"the key file {name}.key is damaged: restore it from its backup"
+                raise Sealed(msg)
+            self._loaded[name] = key
+        return key
+
+
+def fingerprint(key: bytes) -> bytes:
+    """What the database keeps to recognise a key."""
+    return hashlib.sha256(b"notifier key fingerprint\0" + key).digest()
+
+
+def open_keyring(folder: Path) -> KeyRing:
+    """The key ring of an existing folder.
+
+    Raises:
+        SettingsError: the folder is missing, open to others, or somebody else's.
+    """
+    problems = []
+    if not folder.is_dir():
+        problems.append("NOTIFIER_KEY_DIR: there is no such folder: run `notifier migrate`")
+    for path in [folder, *sorted(folder.glob("*.key"))] if not problems else []:
+        status = path.lstat()
+        if status.st_mode & 0o077:
+            problems.append(f"NOTIFIER_KEY_DIR: {path.name} is open to others: chmod go-rwx")
+        if status.st_uid != os.geteuid():
+            problems.append(f"NOTIFIER_KEY_DIR: {path.name} belongs to another user")
+    if problems:
+        raise SettingsError(problems)
+    return KeyRing(folder)
+
+
+def ensure_keys(folder: Path, conn: Connection) -> KeyRing:
+    """Make the first keys of an installation; where the database already knows keys, only check them.
+
+    Raises:
+        SettingsError: the database knows a key whose file is missing or another one.
+    """
+    known = conn.execute(text("select kek_id, fingerprint from kek where retired_at is null for update")).all()
+    if not known:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ring = open_keyring(folder)
+        if not (folder / f"{_INDEX}.key").exists():
+            _make(folder / f"{_INDEX}.key")
+        kek_id, mark = ring.make_kek()
+        conn.execute(text("insert into kek (kek_id, fingerprint) values (:id, :mark)"), {"id": kek_id, "mark": mark})
+        return ring
+    ring = open_keyring(folder)
+    try:
+        wrong = [row.kek_id for row in known if fingerprint(ring.kek(row.kek_id)) != row.fingerprint]
+        _ = ring.index
+    except Sealed as error:
+        raise SettingsError([f"NOTIFIER_KEY_DIR: {error}"]) from None
+    if wrong:
+        raise SettingsError([f"NOTIFIER_KEY_DIR: kek-{kek_id}.key is not the key that the database knows" for kek_id in wrong])
+    return ring
+
+
+def _make(path: Path) -> bytes:
+    key = secrets.token_bytes(KEY_BYTES)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(path.parent)
+    return key
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

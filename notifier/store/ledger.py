@@ -1,0 +1,167 @@
+"""Appending to a chain in the transaction of the change that it records."""
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from notifier.core.errors import LedgerError
+from notifier.core.events import EventType
+from notifier.core.ledger import Draft, Json, commitment, extend, verify_chain
+from notifier.core.model import Actor
+from notifier.store.bulk import insert_rows
+from notifier.store.engine import Tx
+from notifier.store.vault import Cipher
+
+OPENING = "event.opening"
+
+
+def open_chain(tx: Tx, chain_id: UUID, *, is_matter: bool) -> None:
+    """The empty chain of a new matter or agency."""
+    tx.conn.execute(
+        text("insert into chain (agency_id, chain_id, is_matter) values (:agency, :chain, :is_matter)"),
+        {"agency": tx.agency_id, "chain": chain_id, "is_matter": is_matter},
+    )
+
+
+def lock_chains(tx: Tx, chain_ids: Iterable[UUID]) -> None:
+    """Take several chains in id order, so that two writers never wait for each other."""
+    tx.conn.execute(
+        text(
+            "select from chain where agency_id = :agency and chain_id = any(:ids) order by chain_id for no key update"
+        ),
+        {"agency": tx.agency_id, "ids": list(chain_ids)},
+    )
+
+
+def draft(event_type: EventType, actor: Actor, data: Mapping[str, Json], *, person: UUID | None = None) -> Draft:
+    """An event that commits to nothing."""
+    return Draft(uuid4(), event_type, actor, data, person)
+
+
+def sealed_draft(
+    cipher: Cipher,
+    event_type: EventType,
+    actor: Actor,
+    data: Mapping[str, Json],
+    *,
+    person: UUID | None = None,
+    values: Mapping[str, bytes],
+) -> Draft:
+    """An event that commits to values with fresh salts; the salts are kept, sealed under `cipher`.
+
+    The values themselves stay where they live (the person's row, the letter, the receipt).
+    """
+    eid = uuid4()
+    salts = {name: os.urandom(32) for name in values}
+    commits = {name: commitment(salts[name], eid, name, value) for name, value in values.items()}
+    opening = json.dumps({name: salt.hex() for name, salt in salts.items()}).encode()
+    return Draft(eid, event_type, actor, data, person, commits, cipher.seal(opening, OPENING, eid))
+
+
+class DraftSpool:
+    """Drafts of a list too long for memory, in an unlinked file; it holds ids, commitments and ciphertexts only."""
+
+    def __init__(self) -> None:
+        """The file vanishes with this object, or with the process."""
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 # closed in close()
+
+    def add(self, drafts: Sequence[Draft]) -> None:
+        """Put a handful at the end."""
+        pickle.dump(drafts, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+
+    def __iter__(self) -> Iterator[Sequence[Draft]]:
+        """The handfuls, in the order they were added."""
+        self._file.seek(0)
+        while True:
+            try:
+                yield pickle.load(self._file)  # noqa: S301 # our own unlinked file
+            except EOFError:
+                return
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+
+def append(tx: Tx, chain_id: UUID, drafts: Sequence[Draft], *, at: datetime) -> None:
+    """Put events at the end of a chain, in order; holds the chain until this transaction ends.
+
+    Raises:
+        LedgerError: there is no such chain, or a draft is not in the registry.
+    """
+    append_many(tx, chain_id, [drafts] if drafts else [], at=at)
+
+
+def append_many(tx: Tx, chain_id: UUID, handfuls: Iterable[Sequence[Draft]], *, at: datetime) -> None:
+    """As `append`, one handful of drafts after the other.
+
+    A time earlier than the last event's is raised to it: a chain never goes back.
+    """
+    row = tx.conn.execute(
+        text(
+            "select is_matter, seq, head, last_at from chain where agency_id = :agency and chain_id = :chain"
+            " for no key update"
+        ),
+        {"agency": tx.agency_id, "chain": chain_id},
+    ).one_or_none()
+    if row is None:
+        msg = "no such chain"
+        raise LedgerError(msg)
+    seq, head, at = row.seq, row.head, max(at, row.last_at)
+    for drafts in handfuls:
+        chained = extend(drafts, chain=chain_id, is_matter=row.is_matter, seq=seq, head=head, at=at)
+        insert_rows(
+            tx,
+            "event",
+            {
+                "chain_id": ("uuid", [chain_id] * len(chained)),
+                "seq": ("int8", [event.seq for event in chained]),
+                "event_id": ("uuid", [event.eid for event in chained]),
+                "type": ("text", [event.type.value for event in chained]),
+                "at": ("timestamptz", [event.at for event in chained]),
+                "person_id": ("uuid", [event.person for event in chained]),
+                "body": ("bytea", [event.body for event in chained]),
+                "leaf": ("bytea", [event.leaf for event in chained]),
+                "opening": ("bytea", [event.opening for event in chained]),
+            },
+        )
+        seq, head = seq + len(chained), chained[-1].leaf
+    tx.conn.execute(
+        text(
+            "update chain set seq = :seq, head = :head, last_at = :at where agency_id = :agency and chain_id = :chain"
+        ),
+        {"agency": tx.agency_id, "chain": chain_id, "seq": seq, "head": head, "at": at},
+    )
+
+
+def read_chain(tx: Tx, chain_id: UUID) -> list[bytes]:
+    """The stored bytes of a chain, in order."""
+    return list(
+        tx.conn.execute(
+            text("select body from event where agency_id = :agency and chain_id = :chain order by seq"),
+            {"agency": tx.agency_id, "chain": chain_id},
+        ).scalars()
+    )
+
+
+def verify(tx: Tx, chain_id: UUID) -> int:
+    """Walk a stored chain and compare its end with the head that is kept; returns the number of events.
+
+    Raises:
+        LedgerError: an event was changed, dropped, added or moved.
+    """
+    row = tx.conn.execute(
+        text("select seq, head from chain where agency_id = :agency and chain_id = :chain for share"),
+        {"agency": tx.agency_id, "chain": chain_id},
+    ).one()
+    count, head = verify_chain(read_chain(tx, chain_id), chain=chain_id)
+    if (count, head) != (row.seq, row.head):
+        msg = "the chain does not end where its head says"
+        raise LedgerError(msg)
+    return count

@@ -1,0 +1,181 @@
+"""Sealing and opening: one data-encryption key (DEK) per matter and per person, wrapped under the installation's KEK.
+
+    wrapped DEK = 0x01 | nonce | AES-256-GCM(KEK, DEK,   AAD = kek id | dek id | agency)
+    sealed      = 0x01 | nonce | AES-256-GCM(DEK, value, AAD = table | column | row id | dek id | v1)
+
+The AAD ties a ciphertext to its place: moved to another row or column it does not open. Destroying a DEK's row (and
+then rotating the KEK) erases everything under it.
+"""
+
+import hashlib
+import hmac
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import text
+
+from notifier.core.errors import Sealed
+from notifier.store.bulk import insert_rows
+from notifier.store.engine import Tx
+from notifier.store.keys import KeyRing
+
+_VERSION: Final = b"\x01"
+_NONCE: Final = 12
+_CACHE_SECONDS: Final = 60.0
+_CACHE_SIZE: Final = 20_000
+
+
+class Cipher:
+    """Seals and opens under one DEK."""
+
+    __slots__ = ("_aead", "_suffix")
+
+    def __init__(self, dek_id: UUID, key: bytes) -> None:
+        """`key` is the 32-byte DEK."""
+        self._aead = AESGCM(key)
+        self._suffix = b"|%b|v1" % dek_id.bytes
+
+    def seal(self, value: bytes, place: str, row: UUID) -> bytes:
+        """Encrypt for one place, given as "table.column", and one row."""
+        nonce = os.urandom(_NONCE)
+        return _VERSION + nonce + self._aead.encrypt(nonce, value, self._aad(place, row))
+
+    def open(self, sealed: bytes, place: str, row: UUID) -> bytes:
+        """Decrypt what was sealed for exactly this place and row.
+
+        Raises:
+            Sealed: it was sealed for another place, under another key, or was changed.
+        """
+        return _open(self._aead, sealed, self._aad(place, row), place)
+
+    def _aad(self, place: str, row: UUID) -> bytes:
+        return place.encode() + b"|" + row.bytes + self._suffix
+
+
+class Vault:
+    """Makes and opens DEKs. Opened ones are kept for at most a minute, so that an erased key is soon forgotten."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        """One vault per process."""
+        self.keys = keys
+        self._opened: OrderedDict[UUID, tuple[float, Cipher]] = OrderedDict()
+
+    def make(self, tx: Tx, dek_ids: Sequence[UUID], purpose: str) -> dict[UUID, Cipher]:
+        """New DEKs under the current KEK, stored in this transaction.
+
+        They are not cached here: the transaction may still be rolled back.
+        """
+        kek_id = self.keys.require_current(tx.conn)
+        kek = AESGCM(self.keys.kek(kek_id))
+        ciphers: dict[UUID, Cipher] = {}
+        wrapped = []
+        for dek_id in dek_ids:
+            key = os.urandom(32)
+            wrapped.append(wrap(kek, key, kek_id=kek_id, dek_id=dek_id, agency_id=tx.agency_id))
+            ciphers[dek_id] = Cipher(dek_id, key)
+        count = len(wrapped)
+        insert_rows(
+            tx,
+            "dek",
+            {
+                "dek_id": ("uuid", list(dek_ids)),
+                "purpose": ("text", [purpose] * count),
+                "kek_id": ("text", [kek_id] * count),
+                "wrapped": ("bytea", wrapped),
+            },
+        )
+        return ciphers
+
+    def cipher(self, tx: Tx, dek_id: UUID) -> Cipher:
+        """One DEK.
+
+        Raises:
+            Sealed: there is none (erased), or it cannot be opened.
+        """
+        return self.ciphers(tx, [dek_id])[dek_id]
+
+    def ciphers(self, tx: Tx, dek_ids: Iterable[UUID]) -> dict[UUID, Cipher]:
+        """Several DEKs in one query; raises Sealed when one is missing."""
+        found = self.surviving(tx, dek_ids)
+        if len(found) < len(set(dek_ids)):
+            msg = "a key was erased"
+            raise Sealed(msg)
+        return found
+
+    def surviving(self, tx: Tx, dek_ids: Iterable[UUID]) -> dict[UUID, Cipher]:
+        """Those of several DEKs that have not been erased."""
+        now = monotonic()
+        ciphers: dict[UUID, Cipher] = {}
+        missing = []
+        for dek_id in set(dek_ids):
+            kept = self._opened.get(dek_id)
+            if kept is not None and now - kept[0] < _CACHE_SECONDS:
+                ciphers[dek_id] = kept[1]
+            else:
+                missing.append(dek_id)
+        if missing:
+            rows = tx.conn.execute(
+                text("select dek_id, kek_id, wrapped from dek where agency_id = :agency and dek_id = any(:ids)"),
+                {"agency": tx.agency_id, "ids": missing},
+            )
+            for row in rows:
+                key = unwrap(self.keys, row.wrapped, kek_id=row.kek_id, dek_id=row.dek_id, agency_id=tx.agency_id)
+                ciphers[row.dek_id] = Cipher(row.dek_id, key)
+                self._opened[row.dek_id] = (now, ciphers[row.dek_id])
+                self._opened.move_to_end(row.dek_id)
+            while len(self._opened) > _CACHE_SIZE:
+                self._opened.popitem(last=False)
+        return ciphers
+
+    def blind(self, column: str, value: bytes) -> bytes:
+        """The keyed index of a value: equal values meet, and nobody without the key can try values out."""
+        return hmac.digest(self.keys.index, column.encode() + b"\0" + value, "sha256")
+
+    def token(self, kind: str, value: str) -> bytes:
+        """What the directory keeps of a key or a person's code."""
+        return self.blind(f"directory.{kind}", value.encode())
+
+
+def wrap(kek: AESGCM, key: bytes, *, kek_id: str, dek_id: UUID, agency_id: UUID) -> bytes:
+    """A DEK under a KEK."""
+    nonce = os.urandom(_NONCE)
+    return _VERSION + nonce + kek.encrypt(nonce, key, _wrap_aad(kek_id, dek_id, agency_id))
+
+
+def unwrap(keys: KeyRing, wrapped: bytes, *, kek_id: str, dek_id: UUID, agency_id: UUID) -> bytes:
+    """The DEK.
+
+    Raises:
+        Sealed: the KEK is gone, or the bytes are not this agency's key.
+    """
+    return _open(AESGCM(keys.kek(kek_id)), wrapped, _wrap_aad(kek_id, dek_id, agency_id), "dek.wrapped")
+
+
+def _wrap_aad(kek_id: str, dek_id: UUID, agency_id: UUID) -> bytes:
+    return b"%b|%b|%b" % (kek_id.encode(), dek_id.bytes, agency_id.bytes)
+
+
+def _open(aead: AESGCM, sealed: bytes, aad: bytes, place: str) -> bytes:
+    if sealed[:1] != _VERSION:
+        msg = f"{place}: unknown format"
+        raise Sealed(msg)
+    try:
+        return aead.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], aad)
+    except InvalidTag:
+        msg = f"{place}: does not open here"
+        raise Sealed(msg) from None
+
+
+def digest(*parts: bytes) -> bytes:
+    """SHA-256 over parts, each preceded by its length: no two lists of parts give the same bytes."""
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(len(part).to_bytes(8, "big"))
+        state.update(part)
+    return state.digest()

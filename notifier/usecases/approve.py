@@ -1,0 +1,252 @@
+"""A second officer lets the notices go out.
+
+Two humans stand behind every notice: whoever entered the rows, and whoever approves sending to them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, text
+
+from notifier.core.errors import Forbidden, Invalid, NotFound
+from notifier.core.events import EventType
+from notifier.core.ledger import Draft, Json
+from notifier.core.model import Channel, ContactKind, ContactPoint, KeyKind, Mode, NoticeKind
+from notifier.core.plan import History, PlannedAttempt, next_attempts
+from notifier.core.policy import Evidence, Packs, PlanRow, plan_of
+from notifier.store.attempts import NewAttempt, database_now, open_work, plan_attempts
+from notifier.store.bulk import in_chunks, insert_rows
+from notifier.store.engine import Tx
+from notifier.store.ledger import DraftSpool, append, append_many, draft
+from notifier.usecases.access import Principal, Scope
+from notifier.usecases.progress import legal_now
+
+CHUNK: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """What an approval set going: counts only. `unreachable` people have no contact point that can be used."""
+
+    persons: int
+    unreachable: int
+    attempts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    person_id: UUID
+    recipient_id: UUID
+    contacts: Mapping[UUID, ContactPoint]
+
+
+def approve_sending(
+    tx: Tx,
+    matter_id: UUID,
+    *,
+    principal: Principal,
+    packs: Packs,
+    carrier_of: Mapping[Channel, str],
+    carriers_are_real: bool,
+    now: datetime,
+) -> Approved:
+    """Order the initial notice for everybody who is listed and not approved yet.
+
+    (1) who approves: an officer's own key, and not whoever entered a row; (2) take the matter; (3) what there is to
+    approve; (4) plan for each person, in chunks; (5) open the work and take the chain's head last.
+
+    Raises:
+        Forbidden: `personal-key-needed`, `second-officer-needed`, `mode-mismatch`.
+        NotFound: `unknown-matter`.
+        Invalid: `nothing-to-approve`; `real-carrier-in-test-mode`: a test must never reach a real person.
+    """
+    principal.require(Scope.SENDING_APPROVE)
+    if principal.kind is not KeyKind.PERSONAL:  # (1)
+        code, detail = "personal-key-needed", "Only an officer's personal key can approve sending."
+        raise Forbidden(code, detail)
+    matter = _take_matter(tx, matter_id, principal)  # (2)
+    if matter.mode == Mode.TEST and carriers_are_real:
+        code, detail = "real-carrier-in-test-mode", "A test matter is never sent through a carrier's own address."
+        raise Invalid(code, detail)
+    rosters = _unapproved_rosters(tx, matter_id)  # (3)
+    if not rosters:
+        code, detail = "nothing-to-approve", "Nobody in this matter waits for approval."
+        raise Invalid(code, detail)
+    alone = principal.officer_id in {roster.uploaded_by for roster in rosters}
+    if alone and not (matter.mode == Mode.TEST and matter.lone_officer_in_test):
+        code, detail = "second-officer-needed", "Whoever entered the list cannot approve sending to it."
+        raise Forbidden(code, detail)
+    roster_ids = [roster.roster_id for roster in rosters]
+    plan = plan_of([packs[pack_id] for pack_id in _bound_packs(tx, matter_id)])
+    planner = _Planner(matter_id, matter.edition, plan, carrier_of, principal, database_now(tx), now)
+    spool = DraftSpool()
+    try:
+        for chunk in in_chunks(_listed(tx, roster_ids), CHUNK):  # (4)
+            spool.add(planner.order(tx, chunk))
+        open_work(tx, matter_id, [Channel(channel) for channel in planner.attempts])  # (5)
+        tx.conn.execute(
+            text(
+                "update roster set approved_at = :now, approved_by = :officer"
+                " where agency_id = :agency and roster_id = any(:rosters)"
+            ),
+            {"now": now, "officer": principal.officer_id, "agency": tx.agency_id, "rosters": roster_ids},
+        )
+        at = legal_now(tx, matter_id, now)
+        counts: dict[str, Json] = dict(planner.attempts)
+        approval: dict[str, Json] = {
+            "persons": planner.persons,
+            "attempts": counts,
+            "unreachable": planner.unreachable,
+            "alone": alone,
+            "edition": matter.edition,
+        }
+        append(tx, matter_id, [draft(EventType.SENDING_APPROVED, principal.actor, approval)], at=at)
+        append_many(tx, matter_id, spool, at=at)
+    finally:
+        spool.close()
+    return Approved(planner.persons, planner.unreachable, dict(planner.attempts))
+
+
+class _Planner:
+    """Orders notices chunk by chunk and counts what it ordered."""
+
+    def __init__(
+        self,
+        matter_id: UUID,
+        edition: str,
+        plan: Sequence[PlanRow],
+        carrier_of: Mapping[Channel, str],
+        principal: Principal,
+        clock: datetime,
+        now: datetime,
+    ) -> None:
+        self._matter_id = matter_id
+        self._edition = edition
+        self._plan = [row for row in plan if row.channel in carrier_of]
+        self._carrier_of = carrier_of
+        self._principal = principal
+        self._clock = clock
+        self._now = now
+        self.persons = 0
+        self.unreachable = 0
+        self.attempts: Counter[str] = Counter()
+
+    def order(self, tx: Tx, chunk: Sequence[_Listed]) -> list[Draft]:
+        """One notice a person, with its first attempts; returns what the ledger says of them."""
+        notices: list[tuple[UUID, _Listed]] = []
+        new: list[NewAttempt] = []
+        drafts = []
+        history: History[UUID] = History({Evidence.APPROVAL: self._now})
+        for listed in chunk:
+            notice_id = uuid4()
+            planned = next_attempts(self._plan, listed.contacts, history, now=self._now)
+            ordered = [self._attempt(notice_id, listed, item) for item in planned]
+            notices.append((notice_id, listed))
+            new += ordered
+            drafts.append(self._draft(notice_id, listed, ordered))
+            self.unreachable += not ordered
+        self.persons += len(chunk)
+        self.attempts.update(item.channel.value for item in new)
+        self._insert_notices(tx, notices)
+        plan_attempts(tx, self._matter_id, new, now=self._now)
+        return drafts
+
+    def _attempt(self, notice_id: UUID, listed: _Listed, item: PlannedAttempt[UUID]) -> NewAttempt:
+        carrier, due_at = self._carrier_of[item.channel], self._clock + item.due_in
+        return NewAttempt(
+            uuid4(), notice_id, listed.person_id, item.contact, item.row, item.channel, carrier, due_at
+        )
+
+    def _draft(self, notice_id: UUID, listed: _Listed, attempts: Sequence[NewAttempt]) -> Draft:
+        named: list[Json] = [
+            {"id": str(item.attempt_id), "channel": item.channel.value, "contact": str(item.contact_id)}
+            for item in attempts
+        ]
+        data: dict[str, Json] = {
+            "notice": str(notice_id),
+            "kind": NoticeKind.INITIAL.value,
+            "recipient": str(listed.recipient_id),
+            "edition": self._edition,
+            "attempts": named,
+        }
+        return draft(EventType.NOTICE_ORDERED, self._principal.actor, data, person=listed.person_id)
+
+    def _insert_notices(self, tx: Tx, notices: Sequence[tuple[UUID, _Listed]]) -> None:
+        count = len(notices)
+        insert_rows(
+            tx,
+            "notice",
+            {
+                "notice_id": ("uuid", [notice_id for notice_id, _ in notices]),
+                "matter_id": ("uuid", [self._matter_id] * count),
+                "person_id": ("uuid", [listed.person_id for _, listed in notices]),
+                "recipient_id": ("uuid", [listed.recipient_id for _, listed in notices]),
+                "kind": ("text", [NoticeKind.INITIAL.value] * count),
+                "edition": ("text", [self._edition] * count),
+                "ordered_at": ("timestamptz", [self._now] * count),
+                "ordered_by": ("uuid", [self._principal.officer_id] * count),
+            },
+        )
+
+
+def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> Row[tuple[str, str, bool]]:
+    row = tx.conn.execute(
+        text(
+            "select m.mode, m.edition, a.lone_officer_in_test from matter m join agency a on a.agency_id = m.agency_id"
+            " where m.agency_id = :agency and m.matter_id = :matter for no key update of m"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    ).one_or_none()
+    if row is None:
+        code, detail = "unknown-matter", "There is no such matter."
+        raise NotFound(code, detail)
+    if row.mode != principal.mode.value:
+        code, detail = "mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key."
+        raise Forbidden(code, detail)
+    return row
+
+
+def _unapproved_rosters(tx: Tx, matter_id: UUID) -> Sequence[Row[tuple[UUID, UUID]]]:
+    return tx.conn.execute(
+        text(
+            "select roster_id, uploaded_by from roster where agency_id = :agency and matter_id = :matter"
+            " and approved_at is null order by received_at, roster_id"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    ).all()
+
+
+def _bound_packs(tx: Tx, matter_id: UUID) -> list[str]:
+    return list(
+        tx.conn.execute(
+            text("select pack_id from matter_pack where agency_id = :agency and matter_id = :matter order by pack_id"),
+            {"agency": tx.agency_id, "matter": matter_id},
+        ).scalars()
+    )
+
+
+def _listed(tx: Tx, roster_ids: Sequence[UUID]) -> Iterable[_Listed]:
+    """Everybody of some lists with their contact points; only what planning needs, nothing is decrypted."""
+    rows = tx.conn.execute(
+        text(
+            "select p.person_id, r.recipient_id,"
+            " array(select c.contact_id from contact_point c where c.agency_id = p.agency_id"
+            "   and c.person_id = p.person_id and c.problem is null order by c.kind, c.contact_id) contacts,"
+            " array(select c.kind from contact_point c where c.agency_id = p.agency_id"
+            "   and c.person_id = p.person_id and c.problem is null order by c.kind, c.contact_id) kinds"
+            " from person p join recipient r on r.agency_id = p.agency_id and r.person_id = p.person_id and r.role = 'self'"
+            " where p.agency_id = :agency and p.roster_id = any(:rosters) order by p.ordinal"
+        ),
+        {"agency": tx.agency_id, "rosters": list(roster_ids)},
+        execution_options={"yield_per": CHUNK},
+    )
+    for row in rows:
+        contacts = {
+            contact_id: ContactPoint(ContactKind(kind), "")
+            for contact_id, kind in zip(row.contacts, row.kinds, strict=True)
+        }
+        yield _Listed(row.person_id, row.recipient_id, contacts)

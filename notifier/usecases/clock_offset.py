@@ -1,0 +1,44 @@
+"""Walking a test matter through time: weeks in seconds, never in a live matter, never back."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from notifier.core.errors import Forbidden, Invalid, NotFound
+from notifier.core.events import EventType
+from notifier.core.model import Actor, Mode
+from notifier.store.engine import Tx
+from notifier.store.ledger import append, draft
+
+
+def advance_clock(tx: Tx, matter_id: UUID, by: timedelta, *, now: datetime) -> datetime:
+    """Move a test matter's clock forward; returns its new time.
+
+    Raises:
+        NotFound: no such matter.
+        Forbidden: `live-clock`: a live matter keeps real time.
+        Invalid: `clock-goes-back`.
+    """
+    if by <= timedelta(0):
+        code, detail = "clock-goes-back", "A clock only moves forward."
+        raise Invalid(code, detail)
+    row = tx.conn.execute(
+        text("select mode, clock_offset from matter where agency_id = :agency and matter_id = :matter for update"),
+        {"agency": tx.agency_id, "matter": matter_id},
+    ).one_or_none()
+    if row is None:
+        code, detail = "unknown-matter", "There is no such matter."
+        raise NotFound(code, detail)
+    if row.mode != Mode.TEST.value:
+        code, detail = "live-clock", "A live matter keeps real time."
+        raise Forbidden(code, detail)
+    offset = row.clock_offset + by
+    tx.conn.execute(
+        text("update matter set clock_offset = :offset where agency_id = :agency and matter_id = :matter"),
+        {"agency": tx.agency_id, "matter": matter_id, "offset": offset},
+    )
+    data = {"seconds": int(by.total_seconds())}
+    append(tx, matter_id, [draft(EventType.MATTER_CLOCK_ADVANCED, Actor.system("cli"), data)], at=now + offset)
+    moved: datetime = now + offset
+    return moved

@@ -1,0 +1,148 @@
+"""From claimed attempts to the exact words for each recipient, decrypted in memory only."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import text
+
+from notifier.core.language import ENGLISH
+from notifier.core.model import Instrument, JudgeSigned, Mode, PostalAddress
+from notifier.render import Renderer
+from notifier.render.content import NoticeContent
+from notifier.store.attempts import Claimed
+from notifier.store.bulk import insert_rows
+from notifier.store.engine import Tx
+from notifier.store.vault import Cipher, Vault
+from notifier.usecases.profile import AgencyProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Everything that one attempt needs to be written and addressed."""
+
+    agency_id: UUID
+    claimed: Claimed
+    cipher: Cipher = field(repr=False)
+    content: NoticeContent = field(repr=False)
+    name: str = field(repr=False)
+    native_name: str | None = field(repr=False)
+    language: str | None = field(repr=False)
+    value: str = field(repr=False)
+    address: PostalAddress | None = field(repr=False)
+
+
+def open_parcels(
+    tx: Tx, claimed: Sequence[Claimed], *, vault: Vault, page_address: str | None, now: datetime
+) -> tuple[list[Parcel], list[Claimed]]:
+    """Load and decrypt what the attempts need; the second list holds those whose person's key was erased."""
+    ciphers = vault.surviving(tx, {item.person_id for item in claimed})
+    alive = [item for item in claimed if item.person_id in ciphers]
+    people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", alive, "person_id")
+    points = _by_id(tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", alive, "contact_id")
+    recipients = {
+        row.notice_id: (row.recipient_id, row.sealed)
+        for row in tx.conn.execute(
+            text(
+                "select n.notice_id, r.recipient_id, r.sealed from notice n join recipient r"
+                " on r.agency_id = n.agency_id and r.recipient_id = n.recipient_id"
+                " where n.agency_id = :agency and n.notice_id = any(:ids)"
+            ),
+            {"agency": tx.agency_id, "ids": list({item.notice_id for item in alive})},
+        )
+    }
+    facts = {
+        matter_id: matter_facts(tx, matter_id, vault=vault, page_address=page_address, now=now)
+        for matter_id in {item.matter_id for item in alive}
+    }
+    parcels = []
+    for item in alive:
+        cipher = ciphers[item.person_id]
+        person = json.loads(cipher.open(people[item.person_id], "person.sealed", item.person_id))
+        point = json.loads(cipher.open(points[item.contact_id], "contact_point.sealed", item.contact_id))
+        recipient_id, secret = recipients[item.notice_id]
+        code = json.loads(cipher.open(secret, "recipient.sealed", recipient_id))["code"]
+        address = point.get("address")
+        parcels.append(
+            Parcel(
+                tx.agency_id,
+                item,
+                cipher,
+                replace(facts[item.matter_id], code=code),
+                person["name"],
+                person.get("native_name"),
+                person.get("language"),
+                point["value"],
+                None if address is None else PostalAddress(**(address | {"lines": tuple(address["lines"])})),
+            )
+        )
+    return parcels, [item for item in claimed if item.person_id not in ciphers]
+
+
+def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, page_address: str | None, now: datetime) -> NoticeContent:
+    """What every notice of a matter says, without a code.
+
+    Raises:
+        Sealed: the matter's key was erased.
+    """
+    row = tx.conn.execute(
+        text(
+            "select a.name, a.profile, a.zone, m.mode, m.clock_offset, d.* from matter m"
+            " join agency a on a.agency_id = m.agency_id"
+            " join demand d on d.agency_id = m.agency_id and d.matter_id = m.matter_id"
+            " where m.agency_id = :agency and m.matter_id = :matter"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    ).one()
+    secret = json.loads(vault.cipher(tx, matter_id).open(row.sealed, "demand.sealed", row.demand_id))
+    profile = AgencyProfile.read(row.profile)
+    return NoticeContent(
+        mode=Mode(row.mode),
+        letter_date=(now + row.clock_offset).astimezone(ZoneInfo(row.zone)).date(),
+        agency_name=row.name,
+        return_address=profile.return_address,
+        help_phone=profile.help_phone,
+        phone_hours=profile.hours,
+        main_phone=profile.main_phone,
+        interpreter_on_file=profile.interpreter_on_file,
+        legal_help=profile.legal_help,
+        instrument=Instrument(row.instrument),
+        judge_signed=JudgeSigned(row.judge_signed),
+        record_types=tuple(row.record_types),
+        code="",
+        issuer=secret["issuer"],
+        number=secret["number"],
+        dated=date.fromisoformat(secret["dated"]),
+        page_address=page_address,
+        already_released=row.already_released,
+    )
+
+
+def available_languages(renderer: Renderer, mode: Mode) -> frozenset[str]:
+    """The languages whose text may be sent: in live matters approved ones only, and none is approved yet but English."""
+    return frozenset(renderer.available_languages()) if mode is Mode.TEST else frozenset({ENGLISH})
+
+
+def keep_texts(tx: Tx, texts: Iterable[tuple[Parcel, bytes]]) -> None:
+    """Keep the exact text of each message, sealed under its person's key, before it leaves."""
+    ids, sealed = [], []
+    for parcel, value in texts:
+        ids.append(parcel.claimed.attempt_id)
+        sealed.append(parcel.cipher.seal(value, "content.sealed", parcel.claimed.attempt_id))
+    if not ids:
+        return
+    # A second try of an attempt proved unsent is written anew: the first text never left.
+    tx.conn.execute(
+        text("delete from content where agency_id = :agency and attempt_id = any(:ids)"),
+        {"agency": tx.agency_id, "ids": ids},
+    )
+    insert_rows(tx, "content", {"attempt_id": ("uuid", ids), "sealed": ("bytea", sealed)})
+
+
+def _by_id(tx: Tx, query: str, claimed: Sequence[Claimed], name: str) -> dict[UUID, bytes]:
+    ids = list({getattr(item, name) for item in claimed})
+    rows = tx.conn.execute(text(f"{query} and agency_id = :agency"), {"agency": tx.agency_id, "ids": ids})
+    return {row.id: row.sealed for row in rows}

@@ -1,0 +1,61 @@
+"""What an agency prints of itself on every notice, checked when it is entered."""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from notifier.core.contacts import phone
+from notifier.core.errors import Finding, Invalid
+from notifier.render.content import PhoneHours, parse_hours
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class AgencyProfile(BaseModel):
+    """An agency's telephone numbers, hours and address, as they are printed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    help_phone: Line = Field(description="A staffed number that people can call; printed as written.")
+    phone_hours: Line = Field(description='When it is answered, like "mon-fri 08:00-17:00".')
+    main_phone: Line = Field(description="The number on the agency's own website, to check that a letter is real.")
+    return_address: tuple[Line, ...] = Field(min_length=2, max_length=4)
+    interpreter_on_file: bool = Field(description='Only with an interpreter contract is "any language" printed.')
+    legal_help: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = ()
+
+    @field_validator("help_phone", "main_phone")
+    @classmethod
+    def _is_a_number(cls, value: str) -> str:
+        if not phone(value).usable:
+            msg = "not a telephone number"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("phone_hours")
+    @classmethod
+    def _are_hours(cls, value: str) -> str:
+        parse_hours(value)
+        return value
+
+    @classmethod
+    def read(cls, given: Mapping[str, object]) -> Self:
+        """Check what was entered.
+
+        Raises:
+            Invalid: `invalid-agency-profile`, with a finding for each field.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            findings = [
+                Finding("/" + "/".join(map(str, fault["loc"])), fault["type"], fault["msg"])
+                for fault in error.errors(include_input=False, include_url=False, include_context=False)
+            ]
+            code, detail = "invalid-agency-profile", "What the agency prints of itself is incomplete."
+            raise Invalid(code, detail, findings) from None
+
+    @property
+    def hours(self) -> PhoneHours:
+        """The hours, parsed."""
+        return parse_hours(self.phone_hours)

@@ -1,0 +1,300 @@
+"""Looking: matters, their lists and their people, and how far telling them has come. Nothing here writes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from notifier.core.errors import Forbidden, NotFound
+from notifier.core.status import AttemptStatus, PersonOutcome, outcome
+from notifier.store.engine import Tx
+from notifier.store.vault import Vault
+from notifier.usecases.access import Principal, Scope
+
+_END_OF_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class MatterLine:
+    """A matter in a list of matters."""
+
+    matter_id: UUID
+    external_id: str = field(repr=False)
+    mode: str
+    created_at: datetime
+    persons: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRead:
+    """Whom a demand names."""
+
+    kind: str
+    name: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DemandRead:
+    """A demand. Who made it, its number and date and whom it names are None without the scope `people.read`."""
+
+    demand_id: UUID
+    instrument: str
+    issuer_class: str
+    judge_signed: str
+    nondisclosure: str
+    received_on: date
+    return_date: date | None
+    record_types: Sequence[str]
+    already_released: bool
+    issuer: str | None = field(default=None, repr=False)
+    number: str | None = field(default=None, repr=False)
+    dated: str | None = field(default=None, repr=False)
+    targets: Sequence[TargetRead] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPack:
+    """A pack of rules that a matter is bound to."""
+
+    pack_id: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRead:
+    """A stop in force. `matter_id` is None when it holds for the whole agency."""
+
+    stop_id: UUID
+    scope: str
+    matter_id: UUID | None
+    channel: str | None
+    carrier: str | None
+    reason: str
+    placed_at: datetime
+    placed_by: UUID
+    lift_proposed_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListRead:
+    """One list of a matter."""
+
+    list_id: UUID
+    format: str
+    rows: int
+    received_at: datetime
+    uploaded_by: UUID
+    approved_at: datetime | None
+    approved_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class MatterRead:
+    """A matter with its counts.
+
+    `outcomes` names every outcome and adds up to the rows that came in; `attempts` maps channel to status to count;
+    `next_at` is when something is next due.
+    """
+
+    matter_id: UUID
+    external_id: str = field(repr=False)
+    mode: str
+    edition: str
+    created_at: datetime
+    created_by: UUID
+    persons: int
+    demands: Sequence[DemandRead]
+    packs: Sequence[BoundPack]
+    outcomes: Mapping[PersonOutcome, int]
+    attempts: Mapping[str, Mapping[str, int]]
+    next_at: datetime | None
+    stops: Sequence[StopRead]
+
+
+def list_matters(
+    tx: Tx, *, after: tuple[datetime, UUID] | None, limit: int, principal: Principal, vault: Vault
+) -> list[MatterLine]:
+    """The newest matters of the key's mode, at most `limit` of those older than `after` (when made, id)."""
+    principal.require(Scope.MATTER_READ)
+    before = after or (_END_OF_TIME, UUID(int=2**128 - 1))
+    rows = tx.conn.execute(
+        text(
+            "select matter_id, sealed, mode, created_at, persons from matter"
+            " where agency_id = :agency and mode = :mode and (created_at, matter_id) < (:at, :id)"
+            " order by created_at desc, matter_id desc limit :limit"
+        ),
+        {"agency": tx.agency_id, "mode": principal.mode.value, "limit": limit, "at": before[0], "id": before[1]},
+    ).all()
+    ciphers = vault.ciphers(tx, [row.matter_id for row in rows])
+    return [
+        MatterLine(
+            row.matter_id,
+            json.loads(ciphers[row.matter_id].open(row.sealed, "matter.sealed", row.matter_id))["external_id"],
+            row.mode,
+            row.created_at,
+            row.persons,
+        )
+        for row in rows
+    ]
+
+
+def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, vault: Vault) -> MatterRead:
+    """A matter with its demand, packs, counts and stops.
+
+    Raises:
+        NotFound: `unknown-matter`.
+        Forbidden: `scope-missing`, `mode-mismatch`.
+    """
+    principal.require(Scope.MATTER_READ)
+    row = find_matter(tx, matter_id, principal=principal)
+    cipher = vault.cipher(tx, matter_id)
+    ids = {"agency": tx.agency_id, "matter": matter_id}
+    packs = tx.conn.execute(
+        text(
+            "select pack_id, version, sha256 from matter_pack"
+            " where agency_id = :agency and matter_id = :matter order by pack_id"
+        ),
+        ids,
+    )
+    attempts, next_at = _attempts(tx, matter_id)
+    return MatterRead(
+        matter_id=matter_id,
+        external_id=json.loads(cipher.open(row["sealed"], "matter.sealed", matter_id))["external_id"],
+        mode=row["mode"],
+        edition=row["edition"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        persons=row["persons"],
+        demands=_demands(tx, matter_id, principal=principal, vault=vault),
+        packs=[BoundPack(pack.pack_id, pack.version, pack.sha256.hex()) for pack in packs],
+        outcomes=count_outcomes(tx, matter_id),
+        attempts=attempts,
+        next_at=next_at,
+        stops=stops_in_force(tx, matter_id),
+    )
+
+
+def find_matter(tx: Tx, matter_id: UUID, *, principal: Principal) -> Mapping[str, Any]:
+    """The row of a matter that this key may look at.
+
+    Raises:
+        NotFound: `unknown-matter`: none in this agency.
+        Forbidden: `mode-mismatch`: a test key for a live matter, or the other way round.
+    """
+    row = (
+        tx.conn.execute(
+            text("select * from matter where agency_id = :agency and matter_id = :matter"),
+            {"agency": tx.agency_id, "matter": matter_id},
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise NotFound("unknown-matter", "There is no such matter.")
+    if row["mode"] != principal.mode.value:
+        raise Forbidden("mode-mismatch", f"This is a {row['mode']} matter: use a {row['mode']} key.")
+    return dict(row)
+
+
+def list_lists(tx: Tx, matter_id: UUID, *, principal: Principal) -> list[ListRead]:
+    """The lists of a matter, oldest first; raises as `read_matter`."""
+    principal.require(Scope.MATTER_READ)
+    find_matter(tx, matter_id, principal=principal)
+    rows = tx.conn.execute(
+        text(
+            "select roster_id, format, rows, received_at, uploaded_by, approved_at, approved_by from roster"
+            " where agency_id = :agency and matter_id = :matter order by received_at, roster_id"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    )
+    return [ListRead(*row) for row in rows]
+
+
+_OUTCOMES: Final = """
+with told as (
+  select person_id, array_agg(distinct status) as statuses from attempt
+  where agency_id = :agency and matter_id = :matter group by person_id
+)
+select found.statuses, found.usable, found.approved, count(*) as persons from (
+  select coalesce(told.statuses, '{}') as statuses, r.approved_at is not null as approved,
+    told.statuses is not null or exists (
+      select from contact_point c where c.agency_id = p.agency_id and c.person_id = p.person_id and c.problem is null
+    ) as usable
+  from person p
+  join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
+  left join told on told.person_id = p.person_id
+  where p.agency_id = :agency and p.matter_id = :matter
+) found group by 1, 2, 3
+"""
+
+
+def count_outcomes(tx: Tx, matter_id: UUID) -> dict[PersonOutcome, int]:
+    """How many people of a matter stand where, every outcome named. The rule is `core.status.outcome`, nowhere else."""
+    counts = dict.fromkeys(PersonOutcome, 0)
+    for row in tx.conn.execute(text(_OUTCOMES), {"agency": tx.agency_id, "matter": matter_id}):
+        statuses = [AttemptStatus(status) for status in row.statuses]
+        counts[outcome(statuses, has_usable_contact=row.usable, approved=row.approved)] += row.persons
+    return counts
+
+
+def stops_in_force(tx: Tx, matter_id: UUID) -> list[StopRead]:
+    """The stops that keep this matter's messages back: its own and those of the whole agency."""
+    rows = tx.conn.execute(
+        text(
+            "select stop_id, scope, matter_id, channel, carrier, reason, placed_at, placed_by, lift_proposed_by"
+            " from stop where agency_id = :agency and lifted_at is null and (matter_id is null or matter_id = :matter)"
+            " order by placed_at, stop_id"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    )
+    return [StopRead(*row) for row in rows]
+
+
+def _attempts(tx: Tx, matter_id: UUID) -> tuple[dict[str, dict[str, int]], datetime | None]:
+    rows = tx.conn.execute(
+        text(
+            "select channel, status, count(*) as attempts, min(due_at) as due_at from attempt"
+            " where agency_id = :agency and matter_id = :matter group by channel, status order by channel, status"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    ).all()
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        counts.setdefault(row.channel, {})[row.status] = row.attempts
+    due = [row.due_at for row in rows if row.status == AttemptStatus.PLANNED]
+    return counts, min(due, default=None)
+
+
+def _demands(tx: Tx, matter_id: UUID, *, principal: Principal, vault: Vault) -> list[DemandRead]:
+    ids = {"agency": tx.agency_id, "matter": matter_id}
+    rows = tx.conn.execute(
+        text(
+            "select demand_id, instrument, issuer_class, judge_signed, nondisclosure, received_on, return_date,"
+            " record_types, already_released, sealed from demand"
+            " where agency_id = :agency and matter_id = :matter order by received_on, demand_id"
+        ),
+        ids,
+    ).all()
+    secrets: dict[UUID, dict[str, Any]] = {}
+    if Scope.PEOPLE_READ in principal.scopes:
+        cipher = vault.cipher(tx, matter_id)
+        named = tx.conn.execute(
+            text(
+                "select target_id, kind, sealed from target"
+                " where agency_id = :agency and matter_id = :matter order by target_id"
+            ),
+            ids,
+        )
+        targets = [
+            TargetRead(row.kind, json.loads(cipher.open(row.sealed, "target.sealed", row.target_id))["name"])
+            for row in named
+        ]
+        for row in rows:
+            opened = json.loads(cipher.open(row.sealed, "demand.sealed", row.demand_id))
+            secrets[row.demand_id] = {**opened, "targets": targets}
+    return [DemandRead(*row[:-1], **secrets.get(row.demand_id, {})) for row in rows]

@@ -1,0 +1,235 @@
+"""Looking at the people of a matter and at what they were sent. Nothing here writes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+
+from notifier.core.errors import NotFound
+from notifier.core.model import Channel
+from notifier.core.status import PROOF, AttemptStatus, PersonOutcome, Proof, outcome
+from notifier.store.engine import Tx
+from notifier.store.vault import Cipher, Vault
+from notifier.usecases.access import Principal, Scope
+from notifier.usecases.reading import find_matter
+from notifier.usecases.timeline import Entry, read_timeline
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRead:
+    """One way to reach somebody. Both value and address are None when the person's data was erased."""
+
+    contact_id: UUID
+    kind: str
+    problem: str | None
+    value: str | None = field(repr=False)
+    address: Mapping[str, Any] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLine:
+    """A person in a page of people. What is personal is None when it was erased; `next_at`: when something is due."""
+
+    person_id: UUID
+    matter_id: UUID
+    list_id: UUID
+    ordinal: int
+    row: int
+    outcome: PersonOutcome
+    next_at: datetime | None
+    erased: bool
+    external_id: str | None = field(repr=False)
+    name: str | None = field(repr=False)
+    native_name: str | None = field(repr=False)
+    language: str | None = field(repr=False)
+    contacts: Sequence[ContactRead] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRead:
+    """One try to deliver a notice over one channel."""
+
+    attempt_id: UUID
+    contact_id: UUID
+    channel: str
+    carrier: str
+    status: AttemptStatus
+    proof: Proof
+    reason: str | None
+    carrier_code: str | None
+    carrier_ref: str | None
+    tries: int
+    due_at: datetime
+    handed_over_at: datetime | None
+    updated_at: datetime
+    batch_id: UUID | None
+    linked_from: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRead:
+    """The duty to tell one recipient one thing, with every try to do it."""
+
+    notice_id: UUID
+    matter_id: UUID
+    person_id: UUID
+    recipient_id: UUID
+    recipient_role: str
+    kind: str
+    edition: str
+    ordered_at: datetime
+    ordered_by: UUID
+    attempts: Sequence[AttemptRead]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRead:
+    """A person with their notices and everything that happened, in order."""
+
+    line: PersonLine
+    notices: Sequence[NoticeRead]
+    timeline: Sequence[Entry]
+
+
+_PEOPLE: Final = """
+select p.person_id, p.matter_id, p.roster_id, p.ordinal, p.row_no, p.sealed, r.approved_at is not null as approved,
+  coalesce(told.statuses, '{{}}') as statuses, told.next_at
+from person p
+join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
+left join lateral (
+  select array_agg(distinct a.status) as statuses, min(a.due_at) filter (where a.status = 'planned') as next_at
+  from attempt a where a.agency_id = p.agency_id and a.person_id = p.person_id
+) told on true
+where p.agency_id = :agency and {which}
+order by p.ordinal limit :limit
+"""
+
+
+def list_people(
+    tx: Tx, matter_id: UUID, *, after: int, limit: int, principal: Principal, vault: Vault
+) -> list[PersonLine]:
+    """The people of a matter in the order they came in, at most `limit` of those behind the ordinal `after`.
+
+    Raises:
+        NotFound: `unknown-matter`.
+        Forbidden: `scope-missing`, `mode-mismatch`.
+    """
+    principal.require(Scope.PEOPLE_READ)
+    find_matter(tx, matter_id, principal=principal)
+    return _read_people(
+        tx, "p.matter_id = :matter and p.ordinal > :after", {"matter": matter_id, "after": after}, limit, vault
+    )
+
+
+def read_person(tx: Tx, person_id: UUID, *, principal: Principal, vault: Vault) -> PersonRead:
+    """A person with notices and timeline.
+
+    Raises:
+        NotFound: `unknown-person`.
+        Forbidden: `scope-missing`, `mode-mismatch`.
+    """
+    principal.require(Scope.PEOPLE_READ)
+    found = _read_people(tx, "p.person_id = :person", {"person": person_id}, 1, vault)
+    if not found:
+        raise NotFound("unknown-person", "There is no such person.")
+    find_matter(tx, found[0].matter_id, principal=principal)
+    notices = _read_notices(tx, "n.person_id = :id", person_id)
+    channels = {attempt.attempt_id: attempt.channel for notice in notices for attempt in notice.attempts}
+    return PersonRead(found[0], notices, read_timeline(tx, person_id, channels=channels))
+
+
+def read_notice(tx: Tx, notice_id: UUID, *, principal: Principal) -> NoticeRead:
+    """A notice with its attempts.
+
+    Raises:
+        NotFound: `unknown-notice`.
+        Forbidden: `scope-missing`, `mode-mismatch`.
+    """
+    principal.require(Scope.MATTER_READ)
+    found = _read_notices(tx, "n.notice_id = :id", notice_id)
+    if not found:
+        raise NotFound("unknown-notice", "There is no such notice.")
+    find_matter(tx, found[0].matter_id, principal=principal)
+    return found[0]
+
+
+def _read_people(tx: Tx, which: str, ids: Mapping[str, object], limit: int, vault: Vault) -> list[PersonLine]:
+    rows = tx.conn.execute(text(_PEOPLE.format(which=which)), {"agency": tx.agency_id, "limit": limit, **ids}).all()
+    person_ids = [row.person_id for row in rows]
+    ciphers = vault.surviving(tx, person_ids)
+    contacts = _read_contacts(tx, person_ids, ciphers)
+    return [_person(row, ciphers.get(row.person_id), contacts[row.person_id]) for row in rows]
+
+
+def _person(row: Any, cipher: Cipher | None, contacts: Sequence[ContactRead]) -> PersonLine:
+    received = json.loads(cipher.open(row.sealed, "person.sealed", row.person_id)) if cipher else {}
+    return PersonLine(
+        person_id=row.person_id,
+        matter_id=row.matter_id,
+        list_id=row.roster_id,
+        ordinal=row.ordinal,
+        row=row.row_no,
+        outcome=outcome(
+            [AttemptStatus(status) for status in row.statuses],
+            has_usable_contact=any(contact.problem is None for contact in contacts),
+            approved=row.approved,
+        ),
+        next_at=row.next_at,
+        erased=cipher is None,
+        external_id=received.get("external_id"),
+        name=received.get("name"),
+        native_name=received.get("native_name"),
+        language=received.get("language"),
+        contacts=contacts,
+    )
+
+
+def _read_contacts(tx: Tx, person_ids: Sequence[UUID], ciphers: Mapping[UUID, Cipher]) -> dict[UUID, list[ContactRead]]:
+    rows = tx.conn.execute(
+        text(
+            "select contact_id, person_id, kind, problem, sealed from contact_point"
+            " where agency_id = :agency and person_id = any(:ids) order by kind, contact_id"
+        ),
+        {"agency": tx.agency_id, "ids": list(person_ids)},
+    )
+    found: dict[UUID, list[ContactRead]] = {person_id: [] for person_id in person_ids}
+    for row in rows:
+        cipher = ciphers.get(row.person_id)
+        opened = json.loads(cipher.open(row.sealed, "contact_point.sealed", row.contact_id)) if cipher else {}
+        address = opened.get("address")
+        value = None if address else opened.get("value")
+        found[row.person_id].append(ContactRead(row.contact_id, row.kind, row.problem, value, address))
+    return found
+
+
+_NOTICES: Final = """
+select n.notice_id, n.matter_id, n.person_id, n.recipient_id, r.role as recipient_role, n.kind, n.edition,
+  n.ordered_at, n.ordered_by
+from notice n join recipient r on r.agency_id = n.agency_id and r.recipient_id = n.recipient_id
+where n.agency_id = :agency and {which} order by n.ordered_at, n.notice_id
+"""
+_ATTEMPTS: Final = """
+select notice_id, attempt_id, contact_id, channel, carrier, status, reason, carrier_code, carrier_ref, tries, due_at,
+  handed_over_at, updated_at, batch_id, linked_from
+from attempt where agency_id = :agency and person_id = any(:people) and notice_id = any(:notices)
+order by channel, due_at, attempt_id
+"""
+
+
+def _read_notices(tx: Tx, which: str, wanted: UUID) -> list[NoticeRead]:
+    rows = tx.conn.execute(text(_NOTICES.format(which=which)), {"agency": tx.agency_id, "id": wanted}).mappings().all()
+    attempts: dict[UUID, list[AttemptRead]] = {row["notice_id"]: [] for row in rows}
+    found = tx.conn.execute(
+        text(_ATTEMPTS),
+        {"agency": tx.agency_id, "people": list({row["person_id"] for row in rows}), "notices": list(attempts)},
+    ).mappings()
+    for each in found:
+        columns = dict(each)
+        notice_id, status = columns.pop("notice_id"), AttemptStatus(columns.pop("status"))
+        proof = PROOF[Channel(columns["channel"])][status]
+        attempts[notice_id].append(AttemptRead(status=status, proof=proof, **columns))
+    return [NoticeRead(**row, attempts=attempts[row["notice_id"]]) for row in rows]

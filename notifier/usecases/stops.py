@@ -1,0 +1,159 @@
+"""Stopping is anyone's and immediate; sending again takes two officers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select, text, update
+
+from notifier.carriers import CARRIERS
+from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
+from notifier.core.events import EventType
+from notifier.core.ledger import Json
+from notifier.core.model import Channel, KeyKind
+from notifier.store import tables as t
+from notifier.store.engine import Tx
+from notifier.store.ledger import append, draft
+from notifier.usecases.access import Principal, Scope
+from notifier.usecases.progress import legal_now
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop in force. What it leaves open (matter, channel) it stops everywhere."""
+
+    stop_id: UUID
+    matter_id: UUID | None
+    channel: Channel | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """What a resume came to: `awaiting_second_officer` or `running`, and the stops it was about."""
+
+    state: str
+    stops: tuple[UUID, ...]
+
+
+def place_stop(
+    tx: Tx,
+    *,
+    matter_id: UUID | None = None,
+    channel: Channel | None = None,
+    carrier: str | None = None,
+    reason: str,
+    principal: Principal,
+    now: datetime,
+) -> Stop:
+    """Stop a matter, a channel or a carrier at once; looked at when work is claimed and when letters are printed.
+
+    Raises:
+        NotFound: `unknown-matter`.
+        Invalid: `unknown-carrier`, or a stop of nothing.
+    """
+    principal.require(Scope.SENDING_STOP)
+    if carrier is not None:
+        if carrier not in CARRIERS:
+            code, detail = "unknown-carrier", "There is no such carrier."
+            raise Invalid(code, detail)
+        channel = CARRIERS[carrier].channel
+    if matter_id is None and channel is None:
+        code, detail = "stop-of-nothing", "Name a matter, a channel or a carrier."
+        raise Invalid(code, detail)
+    if matter_id is not None:
+        _require_matter(tx, matter_id)
+    stop_id = uuid4()
+    scope = "carrier" if carrier else "channel" if channel else "matter"
+    tx.conn.execute(
+        insert(t.stop).values(
+            agency_id=tx.agency_id,
+            stop_id=stop_id,
+            scope=scope,
+            matter_id=matter_id,
+            channel=channel.value if channel else None,
+            carrier=carrier,
+            reason=reason,
+            placed_at=now,
+            placed_by=principal.officer_id,
+        )
+    )
+    _refresh(tx)
+    data: dict[str, Json] = {"stop": str(stop_id), "scope": scope, "reason": reason}
+    data |= {"channel": channel.value} if channel else {}
+    data |= {"carrier": carrier} if carrier else {}
+    _append(tx, matter_id, EventType.STOP_PLACED, data, principal, now)
+    return Stop(stop_id, matter_id, channel)
+
+
+def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: datetime) -> Lift:
+    """Propose to send again, or confirm what another officer proposed: two humans, the second with a personal key.
+
+    `matter_id` None is about the stops of the whole agency.
+
+    Raises:
+        NotFound: `unknown-matter`.
+        Conflict: `not-stopped`.
+        Forbidden: `second-officer-needed`, `personal-key-needed`.
+    """
+    principal.require(Scope.SENDING_STOP)
+    if matter_id is not None:
+        _require_matter(tx, matter_id)
+    in_force = tx.conn.execute(
+        select(t.stop)
+        .where(t.stop.c.lifted_at.is_(None), t.stop.c.matter_id.is_not_distinct_from(matter_id))
+        .order_by(t.stop.c.stop_id)
+        .with_for_update()
+    ).all()
+    if not in_force:
+        code, detail = "not-stopped", "Nothing is stopped here."
+        raise Conflict(code, detail)
+    proposed = [stop for stop in in_force if stop.lift_proposed_by is not None]
+    if len(proposed) < len(in_force):
+        for stop in in_force:
+            if stop.lift_proposed_by is None:
+                tx.conn.execute(
+                    update(t.stop).where(t.stop.c.stop_id == stop.stop_id).values(lift_proposed_by=principal.officer_id)
+                )
+                _append(tx, matter_id, EventType.STOP_LIFT_PROPOSED, {"stop": str(stop.stop_id)}, principal, now)
+        return Lift("awaiting_second_officer", tuple(stop.stop_id for stop in in_force))
+    if principal.kind is not KeyKind.PERSONAL:
+        code, detail = "personal-key-needed", "The second officer confirms with a personal key."
+        raise Forbidden(code, detail)
+    if any(stop.lift_proposed_by == principal.officer_id for stop in proposed):
+        code, detail = "second-officer-needed", "Another officer must confirm that sending goes on."
+        raise Forbidden(code, detail)
+    for stop in proposed:
+        tx.conn.execute(
+            update(t.stop)
+            .where(t.stop.c.stop_id == stop.stop_id)
+            .values(lifted_at=now, lifted_by=principal.officer_id)
+        )
+        lifted: dict[str, Json] = {"stop": str(stop.stop_id), "proposed_by": str(stop.lift_proposed_by)}
+        _append(tx, matter_id, EventType.STOP_LIFTED, lifted, principal, now)
+    _refresh(tx)
+    return Lift("running", tuple(stop.stop_id for stop in proposed))
+
+
+def _append(
+    tx: Tx, matter_id: UUID | None, event: EventType, data: dict[str, Json], principal: Principal, now: datetime
+) -> None:
+    at = now if matter_id is None else legal_now(tx, matter_id, now)
+    append(tx, matter_id or tx.agency_id, [draft(event, principal.actor, data)], at=at)
+
+
+def _require_matter(tx: Tx, matter_id: UUID) -> None:
+    if tx.conn.execute(select(t.matter.c.matter_id).where(t.matter.c.matter_id == matter_id)).first() is None:
+        code, detail = "unknown-matter", "There is no such matter."
+        raise NotFound(code, detail)
+
+
+def _refresh(tx: Tx) -> None:
+    """Let open work say whether a stop in force covers it."""
+    tx.conn.execute(
+        text(
+            "update open_work w set stopped = exists (select from stop s where s.agency_id = w.agency_id"
+            " and s.lifted_at is null and (s.matter_id is null or s.matter_id = w.matter_id)"
+            " and (s.channel is null or s.channel = w.channel)) where w.agency_id = :agency"
+        ),
+        {"agency": tx.agency_id},
+    )
