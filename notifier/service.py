@@ -8,9 +8,10 @@ from pathlib import Path
 from redis import Redis
 
 from notifier.carriers.base import ReceiptReader
-from notifier.core.language import Languages
+from notifier.carriers.timetable import Timetable
 from notifier.core.model import Channel
 from notifier.core.policy import Packs
+from notifier.render.renderer import Renderer
 from notifier.settings import Settings
 from notifier.store.engine import Database
 from notifier.store.vault import Vault
@@ -25,9 +26,9 @@ class Service:
     vault: Vault
     redis: Redis
     packs: Packs
-    languages: Languages
-    edition: str
+    renderer: Renderer
     carrier_of: Mapping[Channel, str]  # the configured carrier's slug for each channel
+    timetables: Mapping[str, Timetable]
     readers: Mapping[str, ReceiptReader]
     ring: Callable[[str], None]  # wakes the workers of a queue; never raises
     now: Callable[[], datetime] = lambda: datetime.now(UTC)

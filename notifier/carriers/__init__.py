@@ -14,11 +14,11 @@ from notifier.core.model import Channel
 class Entry:
     """One carrier. `carrier` and `reader` are "module:class", imported on first use: an SDK costs 50 MB to load.
 
-    `reader` is None for a carrier that sends no receipts over HTTP.
+    Both are None for the mailroom: nobody is called, and its word comes from officers.
     """
 
     channel: Channel
-    carrier: str
+    carrier: str | None
     reader: str | None
 
 
@@ -34,7 +34,7 @@ CARRIERS: Mapping[str, Entry] = MappingProxyType(
             "notifier.carriers.sendgrid_email:SendGridEmail",
             "notifier.carriers.sendgrid_receipts:SendGridReceipts",
         ),
-        "mailroom_letter": Entry(Channel.LETTER, "notifier.carriers.mailroom_letter:MailroomLetter", None),
+        "mailroom_letter": Entry(Channel.LETTER, None, None),
     }
 )
 
@@ -43,9 +43,9 @@ def open_carrier(slug: str, /, **settings: object) -> Carrier:
     """Build a carrier; call it inside the running loop that will use it. `settings` are its constructor's keywords.
 
     Raises:
-        KeyError: there is no such carrier.
+        KeyError: there is no such carrier, or it is not called.
     """
-    return cast("Carrier", _find(CARRIERS[slug].carrier)(**settings))
+    return cast("Carrier", _find(slug, CARRIERS[slug].carrier)(**settings))
 
 
 def open_reader(slug: str, /, **settings: object) -> ReceiptReader:
@@ -54,12 +54,11 @@ def open_reader(slug: str, /, **settings: object) -> ReceiptReader:
     Raises:
         KeyError: there is no such carrier, or it sends no receipts.
     """
-    reader = CARRIERS[slug].reader
-    if reader is None:
+    return cast("ReceiptReader", _find(slug, CARRIERS[slug].reader)(**settings))
+
+
+def _find(slug: str, dotted: str | None) -> type:
+    if dotted is None:
         raise KeyError(slug)
-    return cast("ReceiptReader", _find(reader)(**settings))
-
-
-def _find(dotted: str) -> type:
     module, _, name = dotted.partition(":")
     return cast("type", getattr(import_module(module), name))

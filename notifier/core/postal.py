@@ -78,7 +78,7 @@ def _abroad_problem(address: PostalAddress) -> Problem | None:
 
 
 def _fits(address: PostalAddress) -> bool:
-    lines = _place_lines(address)
+    lines = place_lines(address)
     return len(lines) < WINDOW_LINES and all(_width(line) <= WINDOW_CHARS for line in lines)
 
 
@@ -90,14 +90,15 @@ def envelope_lines(name: str, native_name: str | None, address: PostalAddress) -
     more than WINDOW_LINES, and is then to be set smaller.
     """
     written = _wrapped(" ".join(name.split()))
-    place = _place_lines(address)
+    place = place_lines(address)
     native = _wrapped(" ".join(native_name.split())) if native_name and native_name != name else ()
     if len(written) + len(native) + len(place) > WINDOW_LINES:
         native = ()
     return (*written, *native, *place)
 
 
-def _place_lines(address: PostalAddress) -> tuple[str, ...]:
+def place_lines(address: PostalAddress) -> tuple[str, ...]:
+    """The lines under the name: street, then CITY ST ZIP, or abroad the place and the country in English capitals."""
     streets = tuple(part for line in address.lines for part in _wrapped(line))
     city = _capitals(address.city)
     region, code = _capitals(address.region), address.postal_code.upper()

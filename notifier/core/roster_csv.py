@@ -47,7 +47,7 @@ class _Records:
 
     def __next__(self) -> str:
         line = next(self._found)
-        self._size += self._max_bytes + 1 if line is None else len(line)
+        self._size += self._max_bytes if line is None else len(line) + 1
         if line is None or self._size > self._max_bytes:
             code = "line_too_long"
             raise _Unreadable(code, f"a row may have at most {self._max_bytes} bytes")

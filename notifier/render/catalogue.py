@@ -54,7 +54,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class StrictCatalogue:
-    """The texts of one language by message id; `unusable` are the ids of the English master it has no valid text for."""
+    """The texts of one language by message id; `unusable` are the ids of the master that it has no valid text for."""
 
     language: Language
     status: Status
@@ -108,7 +108,8 @@ def load(locale_dir: Path, languages: Languages) -> Mapping[str, StrictCatalogue
     """
     problems: list[str] = []
     files = {tag: _read(locale_dir, tag, problems) for tag in _tags(locale_dir)}
-    problems.extend(f"templates/locale/{tag}: no such language in languages.toml" for tag in files.keys() - languages.by_tag)
+    undeclared = sorted(files.keys() - languages.by_tag.keys())
+    problems.extend(f"templates/locale/{tag}: no such language in languages.toml" for tag in undeclared)
     if ENGLISH not in files:
         problems.append(f"templates/locale/{ENGLISH}: the English master is missing")
     if problems:

@@ -35,9 +35,8 @@ def parse_hours(text: str) -> PhoneHours:
     if match is None or match[1] not in DAYS or (match[2] or match[1]) not in DAYS:
         msg = 'hours are written like "mon-fri 08:00-17:00"'
         raise ValueError(msg)
-    hours = PhoneHours(
-        DAYS.index(match[1]), DAYS.index(match[2] or match[1]), time.fromisoformat(match[3]), time.fromisoformat(match[4])
-    )
+    first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
+    hours = PhoneHours(first, last, time.fromisoformat(match[3]), time.fromisoformat(match[4]))
     if hours.opens >= hours.closes:
         msg = "the telephone closes before it opens"
         raise ValueError(msg)

@@ -11,14 +11,14 @@ from notifier.render.content import PhoneHours
 NO_BREAK_SPACES = str.maketrans({"\u202f": "\u00a0"})
 
 
-def long_date(day: date, tag: str) -> str:
-    """`Friday, December 12, 2025` in the language of `tag`."""
-    return format_date(day, "full", locale=_locale(tag))
+def plain_date(day: date, tag: str) -> str:
+    """`December 12, 2025` in the language of `tag`."""
+    return format_date(day, "long", locale=_locale(tag))
 
 
 def legal_date(day: date, tag: str) -> str:
-    """The long date and the ISO date, for days on which something depends."""
-    return f"{long_date(day, tag)} ({day.isoformat()})"
+    """`Friday, December 12, 2025 (2025-12-12)`: for days on which something depends."""
+    return f"{format_date(day, 'full', locale=_locale(tag))} ({day.isoformat()})"
 
 
 def hours(when: PhoneHours, catalogue: StrictCatalogue) -> str:

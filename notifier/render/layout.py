@@ -7,7 +7,7 @@ from notifier.core.language import Languages, Tagline
 from notifier.core.model import Mode
 from notifier.render.catalogue import StrictCatalogue
 from notifier.render.content import NoticeContent
-from notifier.render.dates import long_date
+from notifier.render.dates import plain_date
 from notifier.render.paragraphs import Writer, initial_notice, key_facts
 
 Json = dict[str, object]
@@ -18,9 +18,11 @@ def part(w: Writer, english: StrictCatalogue, recipient: tuple[str, ...]) -> Jso
     return {
         "lang": w.tag.split("-")[0],
         "direction": w.say.language.direction,
+        "own_name": w.say.language.own_name,
+        "sheet_name": w.say.say("sheet.title"),
         "marks": marks(w.content.mode, w.say, english),
         "page_line": _page_line(w.say),
-        "date": long_date(w.content.letter_date, w.tag),
+        "date": plain_date(w.content.letter_date, w.tag),
         "title": w.say.say("letter.title"),
         "subtitle": w.say.say("letter.not_a_bill"),
         "key_facts": [asdict(fact) for fact in key_facts(w, recipient)],
@@ -37,7 +39,7 @@ def sheet(
     others = [language for language in languages.by_tag.values() if language.tag not in printed]
     return {
         "lang": english.language.tag,
-        "marks": [*([english.say("mark.test")] if content.mode is Mode.TEST else []), english.say("mark.draft")],
+        "marks": [*([[english.say("mark.test")]] if content.mode is Mode.TEST else []), [english.say("mark.draft")]],
         "page_line": _page_line(english),
         "title": " / ".join(catalogue.say("sheet.title") for catalogue in written),
         "lines": [
@@ -58,11 +60,11 @@ def tagline(line: Tagline, content: NoticeContent) -> str:
     return f"{line.letter} {then.format(phone=content.help_phone)}"
 
 
-def marks(mode: Mode, catalogue: StrictCatalogue, english: StrictCatalogue) -> list[str]:
-    """What has to stand on every page of one language: that it is a test, that it is a draft; in English as well."""
+def marks(mode: Mode, catalogue: StrictCatalogue, english: StrictCatalogue) -> list[list[str]]:
+    """What stands on every page of one language: that it is a test, that it is a draft; each in English as well."""
     ids = [*(["mark.test"] if mode is Mode.TEST else []), *(["mark.draft"] if catalogue.is_draft else [])]
     sources = [catalogue] if catalogue is english else [catalogue, english]
-    return [source.say(message_id) for message_id in ids for source in sources]
+    return [[source.say(message_id) for source in sources] for message_id in ids]
 
 
 def _page_line(catalogue: StrictCatalogue) -> str:

@@ -1,14 +1,14 @@
-"""What the notice says, paragraph by paragraph, in one language: the same for every layout that shows all of it.
+"""What the notice says, paragraph by paragraph, in one language: the same for every layout that shows it.
 
 Order and conditions stand here, words in the catalogues. A notice has to cover twenty points:
 
-    1 who holds the records          8 what follows if you say no, or do not    15 large print, Braille, sign language
-    2 who asks, signed by a judge?   9 what we never ask for; never pay         16 minors and guardians
-    3 which records                 10 it asks you to go nowhere; court dates   17 if the letter is not for you
-    4 what has been given           11 free legal help; notarios                18 this is not legal advice
-    5 what we will do, and when     12 interpreters                             19 why a notice was delayed (its own kind)
-    6 what you can do               13 how to check that it is real             20 other languages (the tagline sheet)
-    7 how: the code, by phone...    14 no change to your services
+    1 who holds the records         8 what follows if you say no, or do not   15 large print, Braille, signing
+    2 who asks, signed by a judge?  9 what we never ask for; never pay        16 minors and guardians
+    3 which records                10 it asks you to go nowhere; court dates  17 if the letter is not for you
+    4 what has been given          11 free legal help; notarios               18 this is not legal advice
+    5 what we will do, and when    12 interpreters                            19 why notice was delayed (its own kind)
+    6 what you can do              13 how to check that it is real            20 other languages (the tagline sheet)
+    7 how: by phone, in writing    14 no change to your services
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ EMPHASIS: Final[dict[str | None, Emphasis]] = {
     "phone": "unbroken",
     "main_phone": "unbroken",
     "code": "unbroken",
-    "page": "strong",
+    "page": "unbroken",
     "date": "strong",
     "not_before": "strong",
     "act_by": "strong",
@@ -54,7 +54,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One thing on the page: a heading, a paragraph, a list or a table of facts; only the field of its kind is filled."""
+    """One thing on the page; only the field of its kind is filled: `pieces` for headings and paragraphs."""
 
     kind: Literal["heading", "paragraph", "items", "facts"]
     pieces: tuple[Piece, ...] = ()
@@ -145,7 +145,9 @@ def what_they_want(w: Writer) -> Iterator[Block]:
     content = w.content
     yield w.heading("letter.what.heading")
     yield w.paragraph("letter.what.records")
-    yield Block("items", items=tuple(w.say.say(w.named(w.words.record_types, record)) for record in content.record_types))
+    yield Block(
+        "items", items=tuple(w.say.say(w.named(w.words.record_types, record)) for record in content.record_types)
+    )
     if content.already_released:
         yield w.paragraph("letter.what.already_released")
     elif content.nothing_given_attested_on is not None:
@@ -162,7 +164,7 @@ def what_happens_next(w: Writer) -> Iterator[Block]:
 
 
 def saying_no(w: Writer) -> Iterator[Block]:
-    """Points 6, 7, 8, 10 and 14: what the person can do, how, what follows, the date for a court, no retaliation."""
+    """Points 6, 7, 8, 10 and 14: what the person can do, how, what follows, a court's dates, no retaliation."""
     content = w.content
     yield w.heading("letter.no.heading")
     yield w.paragraph("letter.no.how", phone=content.help_phone, code=format_code(content.code))

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -31,12 +31,9 @@ PAGES_PER_LANGUAGE: Final = 3  # a guess: a letter that turns out longer is set 
 class Addressee:
     """Whom a letter goes to, as it is printed. `native_name` is left out when no font has its letters."""
 
-    name: str
-    address_lines: tuple[str, ...]
-    native_name: str | None = None
-
-    def __repr__(self) -> str:
-        return "Addressee(...)"
+    name: str = field(repr=False)
+    address_lines: tuple[str, ...] = field(repr=False)
+    native_name: str | None = field(default=None, repr=False)
 
     @property
     def address_block(self) -> tuple[str, ...]:

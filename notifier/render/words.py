@@ -1,6 +1,7 @@
-"""What a letter can name: kinds of records, kinds of papers, what saying no does; as `config/record_types.toml` lists them.
+"""What a letter can name: kinds of records, kinds of papers, what saying no does.
 
-Each is a message of the catalogues, so that no free text stands inside a translated sentence.
+`config/record_types.toml` lists them. Each is a message of the catalogues: no free text stands inside a translated
+sentence.
 """
 
 from collections.abc import Iterator, Mapping

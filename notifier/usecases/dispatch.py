@@ -25,7 +25,7 @@ from notifier.core.errors import MissingText
 from notifier.core.language import message_language
 from notifier.core.model import Actor, ActorKind, Channel
 from notifier.core.status import AttemptEvent, Reason
-from notifier.render import Renderer
+from notifier.render.renderer import Renderer
 from notifier.store.attempts import Claimed, claim, database_now
 from notifier.store.engine import Database, Tx
 from notifier.store.vault import Vault

@@ -15,15 +15,16 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, insert, select, text, update
 
-from notifier.core.postal import envelope_lines, postal_sort_key
+from notifier.core.postal import place_lines, postal_sort_key
 from notifier.core.errors import Conflict, Forbidden, Invalid, MissingText, NotFound
 from notifier.core.events import EventType
 from notifier.core.language import letter_languages
 from notifier.core.ledger import Draft, Json
 from notifier.core.model import Actor, KeyKind
 from notifier.core.status import AttemptEvent, Reason
-from notifier.render import Letter, Renderer
 from notifier.render.batch import Piece, print_batch
+from notifier.render.content import Letter
+from notifier.render.renderer import Addressee, Renderer
 from notifier.store import tables as t
 from notifier.store.attempts import (
     Claimed,
@@ -88,11 +89,9 @@ def _write(parcel: Parcel, mailroom: Mailroom) -> Letter:
         raise MissingText(parcel.language or "und", "a postal address")
     return mailroom.renderer.letter(
         parcel.content,
+        Addressee(parcel.name, place_lines(parcel.address), parcel.native_name),
         languages=chosen.languages,
         tagline_sheet=chosen.tagline_sheet,
-        recipient_name=parcel.name,
-        native_name=parcel.native_name,
-        address_lines=envelope_lines(parcel.name, parcel.native_name, parcel.address),
         piece_id=parcel.claimed.attempt_id.hex,
     )
 
@@ -128,10 +127,9 @@ def _keep(tx: Tx, written: Sequence[tuple[Parcel, Letter]], *, now: datetime) ->
 def _piece_facts(parcel: Parcel, letter: Letter) -> bytes:
     """What the print batch needs of a letter, beside its file."""
     address = parcel.address
-    lines = () if address is None else envelope_lines(parcel.name, parcel.native_name, address)
     return json.dumps(
         {
-            "address_lines": lines,
+            "address_lines": letter.address_block,
             "sort_key": () if address is None else postal_sort_key(address),
             "postal_code": "" if address is None else address.postal_code,
             "pages": letter.pages,

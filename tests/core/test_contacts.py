@@ -205,7 +205,10 @@ def test_a_us_envelope_ends_with_city_state_and_zip() -> None:
 @pytest.mark.parametrize(
     ("raw", "last"),
     [
-        (address(("Av. Uno 12",), "Ciudad de México", "CDMX", "03100", "MX"), ("03100 CIUDAD DE MÉXICO, CDMX", "MEXICO")),
+        (
+            address(("Av. Uno 12",), "Ciudad de México", "CDMX", "03100", "MX"),
+            ("03100 CIUDAD DE MÉXICO, CDMX", "MEXICO"),
+        ),
         (address(("1 High St",), "Leeds", "", "ls1 1aa", "GB"), ("LEEDS LS1 1AA", "UNITED KINGDOM")),
         (address(("1 Rue A",), "Montréal", "QC", "H2X 1Y4", "ca"), ("MONTRÉAL QC H2X 1Y4", "CANADA")),
         (address(("Bahnhofstr. 1",), "Zürich", "", "8001", "CH"), ("8001 ZÜRICH", "SWITZERLAND")),
@@ -215,7 +218,9 @@ def test_a_us_envelope_ends_with_city_state_and_zip() -> None:
         (address(("Postbus 1",), "Willemstad", "", "", "CW"), ("WILLEMSTAD", "CURACAO")),
     ],
 )
-def test_an_envelope_abroad_ends_with_the_country_in_english_capitals(raw: PostalAddress, last: tuple[str, str]) -> None:
+def test_an_envelope_abroad_ends_with_the_country_in_english_capitals(
+    raw: PostalAddress, last: tuple[str, str]
+) -> None:
     usable = post(raw).address
     assert usable is not None
     assert envelope_lines("Khadija", None, usable)[-2:] == last

@@ -132,7 +132,7 @@ def test_only_a_delivery_proves_more_than_that_the_carrier_accepted_it(channel: 
 @quick
 @given(found=st.lists(statuses, max_size=8), approved=st.booleans(), usable=st.booleans())
 def test_a_person_has_one_outcome_whatever_the_order_and_number_of_attempts(
-    found: list[AttemptStatus], approved: bool, usable: bool
+    *, found: list[AttemptStatus], approved: bool, usable: bool
 ) -> None:
     one = outcome(found, has_usable_contact=usable, approved=approved)
     assert isinstance(one, PersonOutcome)
@@ -141,7 +141,7 @@ def test_a_person_has_one_outcome_whatever_the_order_and_number_of_attempts(
 
 @quick
 @given(found=st.lists(statuses, min_size=1, max_size=8), usable=st.booleans())
-def test_delivered_is_said_of_a_person_only_when_a_carrier_said_it(found: list[AttemptStatus], usable: bool) -> None:
+def test_delivered_is_said_of_a_person_only_when_a_carrier_said_it(*, found: list[AttemptStatus], usable: bool) -> None:
     said = outcome(found, has_usable_contact=usable, approved=True) is PersonOutcome.DELIVERED
     assert said == (S.DELIVERED in found)
 
@@ -156,13 +156,13 @@ def test_nobody_is_final_while_a_message_may_still_go_out(found: list[AttemptSta
 
 
 @pytest.mark.parametrize("approved", [True, False])
-def test_a_person_without_contacts_is_unreachable_before_and_after_the_approval(approved: bool) -> None:
+def test_a_person_without_contacts_is_unreachable_before_and_after_the_approval(*, approved: bool) -> None:
     assert outcome([], has_usable_contact=False, approved=approved) is PersonOutcome.UNREACHABLE
 
 
 def test_a_person_waits_for_the_approval_and_then_for_the_sending() -> None:
     assert outcome([], has_usable_contact=True, approved=False) is PersonOutcome.AWAITING_APPROVAL
-    assert outcome([], has_usable_contact=True, approved=True) is PersonOutcome.IN_PROGRESS
+    assert outcome([S.PLANNED], has_usable_contact=True, approved=True) is PersonOutcome.IN_PROGRESS
 
 
 @pytest.mark.parametrize(

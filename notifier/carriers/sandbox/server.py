@@ -90,7 +90,9 @@ async def serve(
     sandbox = Sandbox(options)
     server = Server(
         sandbox.answer,
-        request_factory=partial(BaseRequest, client_max_size=LARGEST_BODY),
+        request_factory=partial(
+            BaseRequest, loop=asyncio.get_running_loop(), client_max_size=LARGEST_BODY
+        ),
         handler_cancellation=True,
     )
     runner = ServerRunner(server, access_log=None, shutdown_timeout=0.1)

@@ -1,0 +1,117 @@
+"""Every error as application/problem+json (RFC 9457). Nothing that a caller or a library wrote is repeated in it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from notifier.api.problems import BY_STATUS, PROBLEMS
+from notifier.core.errors import Conflict, Finding, Forbidden, Invalid, Malformed, NotFound, Refused, TooLarge
+from notifier.surface import request_id
+from notifier.telemetry import get_logger
+
+PROBLEM_JSON: Final = "application/problem+json"
+UNAVAILABLE_RETRY: Final = 5
+_UNAUTHORIZED: Final = 401
+_SERVER_ERROR: Final = 500
+_REDIRECTS: Final = range(300, 400)
+_STATUS_OF: Final[Mapping[type[Refused], int]] = {
+    Malformed: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    Invalid: 422,
+}
+
+log = get_logger(__name__)
+
+
+class RateLimited(Refused):
+    """Too many requests with this key; `retry_after` in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("rate-limited", "This key has used up its requests for now.")
+        self.retry_after = retry_after
+
+
+def register_problems(app: Flask, *, base_url: str, unavailable: Sequence[type[Exception]]) -> None:
+    """Answer every error of an application as a problem.
+
+    `base_url` is where /problems/<code> is served; "" makes the `type` a relative reference. `unavailable` are the
+    exceptions that mean that the database cannot be reached.
+    """
+
+    def refused(error: Refused) -> Response:
+        return problem(error.code, error.detail, error.findings, base_url=base_url, error=error)
+
+    def http_error(error: HTTPException) -> Response | HTTPException:
+        status = error.code or _SERVER_ERROR
+        if status in _REDIRECTS:
+            return error
+        code = BY_STATUS.get(status, "internal-error" if status >= _SERVER_ERROR else "bad-request")
+        answer = problem(code, PROBLEMS[code].title + ".", base_url=base_url)
+        for name, value in error.get_headers():
+            if name.lower() in {"allow", "retry-after"}:
+                answer.headers[name] = value
+        return answer
+
+    def out_of_reach(error: Exception) -> Response:
+        log.error("database unavailable", exc_info=error)
+        answer = problem("unavailable", PROBLEMS["unavailable"].title + ".", base_url=base_url)
+        answer.headers["Retry-After"] = str(UNAVAILABLE_RETRY)
+        return answer
+
+    def broken(error: Exception) -> Response:
+        log.error("request failed", exc_info=error)
+        return problem("internal-error", "Nothing was stored.", base_url=base_url)
+
+    handlers: list[tuple[type[Exception], Callable[..., Response | HTTPException]]] = [
+        (Refused, refused),
+        (HTTPException, http_error),
+        *((kind, out_of_reach) for kind in unavailable),
+        (Exception, broken),
+    ]
+    for kind, handler in handlers:
+        app.register_error_handler(kind, handler)
+
+
+def problem(
+    code: str,
+    detail: str,
+    findings: Sequence[Finding] = (),
+    *,
+    base_url: str,
+    error: Refused | None = None,
+) -> Response:
+    """One problem document, with the headers that its status asks for."""
+    known = PROBLEMS.get(code)
+    status = known.status if known else _status_of(error)
+    if known is None:
+        log.error("problem without a page", problem=code)
+    title = known.title if known else PROBLEMS[BY_STATUS.get(status, "bad-request")].title
+    document: dict[str, object] = {
+        "type": f"{base_url}/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id(),
+    }
+    if findings:
+        document["errors"] = [
+            {"pointer": finding.pointer, "code": finding.code, "detail": finding.detail} for finding in findings
+        ]
+    answer = Response(json.dumps(document), status, content_type=PROBLEM_JSON)
+    if status == _UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="notifier"'
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        answer.headers["Retry-After"] = str(retry_after)
+    return answer
+
+
+def _status_of(error: Refused | None) -> int:
+    return next((status for kind, status in _STATUS_OF.items() if isinstance(error, kind)), 400)
