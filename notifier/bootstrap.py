@@ -74,7 +74,7 @@ def timetables() -> Mapping[str, Timetable]:
 
 
 def carriers_in_use(settings: Settings) -> dict[Channel, str]:
-    """The carrier that serves each channel; without an account a channel is not used, and letters are the mailroom's."""
+    """The carrier of each channel; one without an account is not used, and letters are the mailroom's."""
     used = {Channel.LETTER: "mailroom_letter"}
     if settings.twilio is not None:
         used[Channel.SMS] = "twilio_sms"

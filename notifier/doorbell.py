@@ -1,4 +1,4 @@
-"""Ringing for workers. A ring carries no work: the rows in the database are the work, and a lost ring costs a second."""
+"""Ringing for workers. A ring carries no work: the rows in the database are the work, and a lost one costs a second."""
 
 from collections.abc import Callable
 

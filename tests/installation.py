@@ -36,7 +36,7 @@ DEMAND = Demand(
     return_date="2026-12-15",
     judge_signed=JudgeSigned.NO,
     nondisclosure=Nondisclosure.REQUEST,
-    record_types=("wages", "contact_details"),
+    record_types=("wages", "phone_numbers"),
     already_released=False,
 )
 

@@ -32,9 +32,12 @@ NUMBER = "+12025550199"
 MAILBOX = "records@agency.example.org"
 
 
-class _Reply(NamedTuple):
+class Reply(NamedTuple):
+    """An HTTP answer."""
+
     status: int
-    body: Any
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,13 @@ class Sandbox:
         """Wait until it has nothing more to do."""
         wait_for(lambda: self.summary()["waiting"] == 0, seconds)
 
-    def _call(self, method: str, path: str, body: bytes | None = None) -> _Reply:
+    def _call(self, method: str, path: str, body: bytes | None = None) -> Reply:
         where = urlsplit(self.url)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=10)
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()
-            return _Reply(answer.status, answer.read())
+            return Reply(answer.status, answer.read())
         finally:
             connection.close()
 
@@ -110,15 +113,15 @@ def running_sandbox(**options: object) -> Iterator[Sandbox]:
 
 
 class Catcher:
-    """Stands where our callback pages would: keeps each request as received and answers 204.
+    """Stands where our callback pages, or a carrier, would: keeps each request as received and answers 204.
 
-    `statuses` are answered first, one each.
+    `replies` are given first, one each.
     """
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self._server = server
         self.caught: list[Callback] = []
-        self.statuses: deque[int] = deque()
+        self.replies: deque[Reply] = deque()
 
     def url(self, path: str = "") -> str:
         """Its address."""
@@ -141,9 +144,12 @@ def catching() -> Iterator[Catcher]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             catcher.caught.append(Callback(catcher.url(self.path), headers, body, datetime.now(UTC)))
-            self.send_response(catcher.statuses.popleft() if catcher.statuses else 204)
-            self.send_header("Content-Length", "0")
+            reply = catcher.replies.popleft() if catcher.replies else Reply(204)
+            self.send_response(reply.status)
+            for name, value in (*reply.headers, ("Content-Length", str(len(reply.body)))):
+                self.send_header(name, value)
             self.end_headers()
+            self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -38,9 +38,7 @@ class Worker:
     async def _open(self, channel: Channel) -> Sender:
         service = self.service
         carrier = build_carrier(service.settings, channel)
-        return Sender(
-            service.db, service.vault, service.renderer, carrier, wire(carrier.slug), service.settings.public_base_url
-        )
+        return Sender(service.db, service.vault, service.renderer, carrier, wire(carrier.slug))
 
     def close(self) -> None:
         """Give connections back."""
@@ -92,7 +90,7 @@ def _work_for(worker: Worker, queue: str, agency_id: UUID) -> int:
 
 def _letters(service: Service, agency_id: UUID) -> int:
     now = service.now()
-    mailroom = Mailroom(service.vault, service.renderer, service.settings.public_base_url)
+    mailroom = Mailroom(service.vault, service.renderer)
     with service.db.transaction(agency_id) as tx:
         written = compose_letters(tx, mailroom=mailroom, now=now)
     if written:

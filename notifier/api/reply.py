@@ -29,25 +29,31 @@ def shown(answer: BaseModel) -> Response:
     return response
 
 
-def done_once(status: int, act: Callable[[Tx], BaseModel], *, body_digest: bytes) -> Response:
-    """Do `act` in one transaction unless this very request was done before; answered after the commit only."""
-    at = service()
+def done_once(
+    status: int, act: Callable[[Tx], BaseModel], *, body_digest: bytes, after: Callable[[], object] | None = None
+) -> Response:
+    """Do `act` in one transaction unless this very request was done before; answered after the commit only.
+
+    `after` is called when it was done now, after the commit.
+    """
+    here = service()
 
     def record(tx: Tx) -> Reply:
         return Reply(status, act(tx).model_dump(mode="json"))
 
-    media = request.mimetype if body_digest else ""
     reply = once(
-        at.db,
+        here.db,
         principal(),
         key=cast("str", g.idempotency_key),
-        request_digest=digest(request.method.encode(), request.path.encode(), media.encode(), body_digest),
-        now=at.now(),
+        request_digest=digest(request.method.encode(), request.path.encode(), request.mimetype.encode(), body_digest),
+        now=here.now(),
         act=record,
     )
     response = Response(json.dumps(reply.body), reply.status, content_type=JSON)
     if reply.replayed:
         response.headers["Idempotent-Replayed"] = "true"
+    elif after is not None:
+        after()
     return response
 
 

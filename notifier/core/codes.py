@@ -18,8 +18,7 @@ def new_code(random_bytes: bytes) -> str:
         ValueError: too few bytes.
     """
     if len(random_bytes) < ENOUGH_RANDOM_BYTES:
-        msg = f"a code needs {ENOUGH_RANDOM_BYTES} random bytes"
-        raise ValueError(msg)
+        raise ValueError(f"a code needs {ENOUGH_RANDOM_BYTES} random bytes")
     return from_digits(f"{int.from_bytes(random_bytes) % 10**DIGITS:0{DIGITS}d}")
 
 
@@ -30,8 +29,7 @@ def from_digits(digits: str) -> str:
         ValueError: not ten digits.
     """
     if len(digits) != DIGITS or not _all_ascii_digits(digits):
-        msg = f"a code is made of {DIGITS} digits"
-        raise ValueError(msg)
+        raise ValueError(f"a code is made of {DIGITS} digits")
     return digits + check_digit(digits)
 
 

@@ -141,9 +141,7 @@ class EventSpec:
 def _spec(
     must: str = "", may: str = "", *, commits: str = "", etsi: str | None = None, about_person: bool = False
 ) -> EventSpec:
-    return EventSpec(
-        frozenset(must.split()), frozenset(may.split()), frozenset(commits.split()), etsi, about_person
-    )
+    return EventSpec(frozenset(must.split()), frozenset(may.split()), frozenset(commits.split()), etsi, about_person)
 
 
 def _about_attempt(may: str = "", *, commits: str = "", etsi: str | None = None) -> EventSpec:

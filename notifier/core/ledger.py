@@ -88,8 +88,7 @@ def timestamp(at: datetime) -> str:
         LedgerError: a naive time.
     """
     if at.tzinfo is None:
-        msg = "a naive time"
-        raise LedgerError(msg)
+        raise LedgerError("a naive time")
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -107,8 +106,7 @@ def extend(
     for draft in drafts:
         found = problems(draft.type, data=draft.data, commits=draft.commits, person=draft.person is not None)
         if found:
-            msg = f"{draft.type}: {'; '.join(found)}"
-            raise LedgerError(msg)
+            raise LedgerError(f"{draft.type}: {'; '.join(found)}")
         leaf: dict[str, Json] = {
             "v": FORMAT_VERSION,
             "eid": str(draft.eid),
@@ -129,8 +127,7 @@ def extend(
             leaf["commit"] = {name: value.hex() for name, value in draft.commits.items()}
         body = canonical(leaf)
         if len(body) > MAX_EVENT_BYTES:
-            msg = f"{draft.type}: over {MAX_EVENT_BYTES} bytes"
-            raise LedgerError(msg)
+            raise LedgerError(f"{draft.type}: over {MAX_EVENT_BYTES} bytes")
         head = leaf_hash(body)
         chained.append(Chained(draft.eid, seq, draft.type, at, draft.person, body, head, draft.opening))
         seq += 1
@@ -188,17 +185,14 @@ def _require_schema(value: Json) -> None:
         return
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            msg = "an integer over 2^53 - 1"
-            raise LedgerError(msg)
+            raise LedgerError("an integer over 2^53 - 1")
     elif isinstance(value, Mapping):
         for name, member in value.items():
             if not name.isascii():
-                msg = "a member name that is not ASCII"
-                raise LedgerError(msg)
+                raise LedgerError("a member name that is not ASCII")
             _require_schema(member)
     elif isinstance(value, list | tuple):
         for member in value:
             _require_schema(member)
     else:
-        msg = f"a {type(value).__name__}"
-        raise LedgerError(msg)
+        raise LedgerError(f"a {type(value).__name__}")

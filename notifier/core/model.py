@@ -1,4 +1,4 @@
-"""The words of the domain as types; see docs/data-model.md. Standard library only: the offline verifier imports this."""
+"""The words of the domain as types (docs/data-model.md). Standard library only: the verifier imports this."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -90,7 +90,7 @@ class IssuerClass(StrEnum):
 
 
 class JudgeSigned(StrEnum):
-    """Was the instrument signed by a judge?"""
+    """Whether a judge signed the instrument."""
 
     YES = "yes"
     NO = "no"

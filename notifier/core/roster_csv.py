@@ -135,17 +135,14 @@ def _address_lines(cell: str) -> list[str]:
 
 def _at_column(finding: Finding, kinds: Sequence[str], first_lines: int) -> Finding:
     """The finding with a pointer to its column instead of its place in the model."""
-    match finding.pointer.split("/")[1:]:
+    parts = finding.pointer.split("/")[1:]
+    match parts:
         case ["contacts", index, "value"]:
             column = kinds[int(index)]
         case ["contacts", _, "address", "lines"]:
             column = "address_line1"
         case ["contacts", _, "address", "lines", line]:
             column = "address_line1" if int(line) < first_lines else "address_line2"
-        case ["contacts", _, "address", part]:
-            column = part
-        case [*_, part]:
-            column = part
         case _:
-            return finding
+            column = parts[-1]
     return Finding(f"/{column}", finding.code, finding.detail)

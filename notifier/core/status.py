@@ -4,7 +4,7 @@ A status is derived, never set: `advance` is the only way from one to the next. 
 contradicted leaves the status as it is; it is recorded all the same.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum, StrEnum, auto
 from types import MappingProxyType
 
@@ -153,7 +153,9 @@ MEANING: Mapping[AttemptStatus, str] = MappingProxyType(
     {
         S.PLANNED: "Waiting for its turn. Nothing was sent yet.",
         S.SENDING: "Being handed to the carrier now.",
-        S.UNKNOWN: "The carrier gave no clear answer. It may have been sent, so it is not sent again until that is known.",
+        S.UNKNOWN: (
+            "The carrier gave no clear answer. It may have been sent, so it is not sent again until that is known."
+        ),
         S.HANDED_OVER: "The carrier or the mailroom has it. Nothing is known about its arrival.",
         S.ACCEPTED: "It is on its way. This does not prove that it arrived.",
         S.DELIVERED: "The carrier says it arrived. This does not prove that the person read it.",
@@ -207,17 +209,18 @@ def outcome(statuses: Collection[AttemptStatus], *, has_usable_contact: bool, ap
     if not statuses:
         return PersonOutcome.AWAITING_APPROVAL if has_usable_contact and not approved else PersonOutcome.UNREACHABLE
     found = set(statuses)
-    if S.DELIVERED in found:
-        return PersonOutcome.DELIVERED
-    if found & {S.PLANNED, S.SENDING}:
-        return PersonOutcome.IN_PROGRESS
-    if found & {S.HANDED_OVER, S.ACCEPTED, S.UNKNOWN}:
-        return PersonOutcome.ON_ITS_WAY
-    if S.SILENT in found:
-        return PersonOutcome.NO_WORD
-    if found == {S.CANCELLED}:
-        return PersonOutcome.STOPPED
-    return PersonOutcome.NOT_REACHED
+    return next((named for telling, named in _TELLING if found & telling), PersonOutcome.NOT_REACHED)
+
+
+# The best news about a person comes first; what has only failed or come back is not reached.
+_TELLING: Sequence[tuple[frozenset[AttemptStatus], PersonOutcome]] = (
+    (frozenset({S.DELIVERED}), PersonOutcome.DELIVERED),
+    (frozenset({S.PLANNED, S.SENDING}), PersonOutcome.IN_PROGRESS),
+    (frozenset({S.HANDED_OVER, S.ACCEPTED, S.UNKNOWN}), PersonOutcome.ON_ITS_WAY),
+    (frozenset({S.SILENT}), PersonOutcome.NO_WORD),
+    (frozenset({S.FAILED, S.RETURNED}), PersonOutcome.NOT_REACHED),
+    (frozenset({S.CANCELLED}), PersonOutcome.STOPPED),
+)
 
 
 class Reason(StrEnum):

@@ -33,13 +33,11 @@ def parse_hours(text: str) -> PhoneHours:
     """
     match = HOURS.fullmatch(text)
     if match is None or match[1] not in DAYS or (match[2] or match[1]) not in DAYS:
-        msg = 'hours are written like "mon-fri 08:00-17:00"'
-        raise ValueError(msg)
+        raise ValueError('hours are written like "mon-fri 08:00-17:00"')
     first, last = DAYS.index(match[1]), DAYS.index(match[2] or match[1])
     hours = PhoneHours(first, last, time.fromisoformat(match[3]), time.fromisoformat(match[4]))
     if hours.opens >= hours.closes:
-        msg = "the telephone closes before it opens"
-        raise ValueError(msg)
+        raise ValueError("the telephone closes before it opens")
     return hours
 
 
@@ -50,6 +48,7 @@ class NoticeContent:
     `code` is the eleven digits of the person code. `page_address` is typed by hand, so it is short, and None while the
     agency has no page. `act_by` and `not_before` are None while no date is fixed. `nothing_given_attested_on` is the
     day a named person attested that nothing was given; nothing is said about it without one. `effects` are pack ids.
+    `return_address` is printed as it is: the agency's name is its first line.
     """
 
     mode: Mode

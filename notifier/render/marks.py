@@ -16,8 +16,7 @@ def page_mark(piece_id: str, page: int) -> str:
     """
     compact = piece_id.replace("-", "").upper()
     if not (compact.isascii() and compact.isalnum() and len(compact) <= PIECE_ID_LENGTH):
-        msg = "a piece id is at most 34 letters and digits"
-        raise ValueError(msg)
+        raise ValueError("a piece id is at most 34 letters and digits")
     # A fixed version and mask: the search for the best ones costs five times as much.
     code = segno.make(f"{compact}-{page}", version=2, error="M", mask=2, mode="alphanumeric", boost_error=False)
     svg = io.BytesIO()

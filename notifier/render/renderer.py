@@ -112,7 +112,7 @@ class Renderer:
         data = {
             "title": parts[0]["title"],
             "piece_id": piece_id,
-            "return_address": [_one_line(line) for line in (content.agency_name, *content.return_address)],
+            "return_address": [_one_line(line) for line in content.return_address],
             "address_block": to.address_block,
             "parts": parts,
             "sheet": layout.sheet(content, chosen, english, self.languages) if tagline_sheet else None,

@@ -51,8 +51,7 @@ class Typesetter:
             reason = _reason(error.message)
         # Raised here, so that Typst's own error, which quotes the text, is not chained to it.
         if reason is None:
-            msg = f"templates/letter/{template} does not compile with this data"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"templates/letter/{template} does not compile with this data")
         raise Unprintable(reason)
 
 
@@ -64,8 +63,7 @@ def typesetter(template_dir: Path, font_dirs: Sequence[Path]) -> Typesetter:
     """
     for folder in font_dirs:
         if not any(folder.rglob("*.ttf")):
-            msg = f"no fonts in {folder}"
-            raise FileNotFoundError(msg)
+            raise FileNotFoundError(f"no fonts in {folder}")
     fonts = typst.Fonts(
         include_system_fonts=False,
         include_embedded_fonts=False,

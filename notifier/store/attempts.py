@@ -1,4 +1,4 @@
-"""Claiming attempts: fair between matters, under a lease, skipping what somebody else holds. A claim writes no event."""
+"""Claiming attempts: fair between matters, under a lease, skipping what is held. A claim writes no event."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +64,8 @@ def open_work(tx: Tx, matter_id: UUID, channels: Sequence[Channel]) -> None:
     tx.conn.execute(
         text(
             "insert into open_work (agency_id, matter_id, channel, stopped)"
-            " select :agency, :matter, c, exists (select from stop s where s.agency_id = :agency and s.lifted_at is null"
+            " select :agency, :matter, c, exists (select from stop s"
+            "   where s.agency_id = :agency and s.lifted_at is null"
             "   and (s.matter_id is null or s.matter_id = :matter) and (s.channel is null or s.channel = c))"
             " from unnest(cast(:channels as text[])) c on conflict do nothing"
         ),
@@ -78,14 +79,17 @@ def close_idle_work(tx: Tx) -> None:
     Two statements: the rows are held first, so that whoever plans new attempts waits and then writes its row anew.
     """
     held = tx.conn.execute(
-        text("select matter_id, channel from open_work where agency_id = :agency and not stopped for update skip locked"),
+        text(
+            "select matter_id, channel from open_work where agency_id = :agency and not stopped for update skip locked"
+        ),
         {"agency": tx.agency_id},
     ).all()
     if not held:
         return
     tx.conn.execute(
         text(
-            "delete from open_work w using unnest(cast(:matters as uuid[]), cast(:channels as text[])) h(matter_id, channel)"
+            "delete from open_work w"
+            " using unnest(cast(:matters as uuid[]), cast(:channels as text[])) h(matter_id, channel)"
             " where w.agency_id = :agency and w.matter_id = h.matter_id and w.channel = h.channel and not exists"
             " (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id"
             "  and a.channel = w.channel and a.status in ('planned', 'sending'))"
@@ -123,14 +127,17 @@ def expired_leases(tx: Tx, *, limit: int) -> list[tuple[UUID, UUID]]:
     return [(row.matter_id, row.attempt_id) for row in rows]
 
 
-def silent_attempts(tx: Tx, channel: Channel, *, after: timedelta, now: datetime, limit: int) -> list[tuple[UUID, UUID]]:
+def silent_attempts(
+    tx: Tx, channel: Channel, *, after: timedelta, now: datetime, limit: int
+) -> list[tuple[UUID, UUID]]:
     """(matter, attempt) of what a carrier took and has said nothing final about for `after`, by each matter's clock."""
     rows = tx.conn.execute(
         text(
             "select a.matter_id, a.attempt_id from attempt a"
             " join matter m on m.agency_id = a.agency_id and m.matter_id = a.matter_id"
             " where a.agency_id = :agency and a.channel = :channel and a.status = any(:waiting)"
-            " and a.handed_over_at <= cast(:now as timestamptz) + m.clock_offset - cast(:after as interval) limit :limit"
+            " and a.handed_over_at <= cast(:now as timestamptz) + m.clock_offset - cast(:after as interval)"
+            " limit :limit"
         ),
         {
             "agency": tx.agency_id,
@@ -222,7 +229,7 @@ def claim_written_letters(tx: Tx, *, chunk: int) -> list[tuple[UUID, UUID, UUID,
     """Take written letters for a print batch, within this transaction: (attempt, matter, person, blob)."""
     rows = tx.conn.execute(
         text(
-            f"with due as ({_LETTERS}) update attempt a set status = 'sending', tries = a.tries + 1, updated_at = now()"
+            f"with due as ({_LETTERS}) update attempt a set status = 'sending', tries = a.tries + 1, updated_at = now()"  # noqa: S608 # our own constant
             " from due where a.agency_id = :agency and a.attempt_id = due.attempt_id"
             " returning a.attempt_id, a.matter_id, a.person_id, a.blob_id"
         ),

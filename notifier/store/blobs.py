@@ -46,9 +46,7 @@ def put_blobs(
             "created_at": ("timestamptz", [now] * count),
         },
     )
-    insert_rows(
-        tx, "blob_piece", {"blob_id": ("uuid", piece_of), "no": ("int4", numbers), "sealed": ("bytea", sealed)}
-    )
+    insert_rows(tx, "blob_piece", {"blob_id": ("uuid", piece_of), "no": ("int4", numbers), "sealed": ("bytea", sealed)})
     return ids
 
 
@@ -69,8 +67,7 @@ def stream_blob(tx: Tx, blob_id: UUID, *, vault: Vault) -> Iterator[bytes]:
         {"agency": tx.agency_id, "blob": blob_id},
     ).one_or_none()
     if row is None:
-        code, detail = "unknown-file", "There is no such file."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-file", "There is no such file.")
     cipher = vault.cipher(tx, row.dek_id)
     for number in range(max(1, -(-row.size // PIECE))):
         sealed = tx.conn.execute(

@@ -17,23 +17,24 @@ T = TypeVar("T")
 Columns = Mapping[str, tuple[str, Sequence[object]]]
 
 
-def insert_rows(tx: Tx, table: str, columns: Columns, *, on_conflict_do_nothing: bool = False, returning: str = "") -> list[TupleRow]:
+def insert_rows(
+    tx: Tx, table: str, columns: Columns, *, on_conflict_do_nothing: bool = False, returning: str = ""
+) -> list[TupleRow]:
     """Insert one row per element. `columns` maps a name to (PostgreSQL type, values); the agency is added.
 
     Returns the rows of `returning` (a column name) where asked for.
     """
     names = list(columns)
     statement = sql.SQL(
-        "insert into {table} (agency_id, {names}) select %(agency)b::uuid, {names} from unnest({arrays}) as t({names})"
+        "insert into {table} (agency_id, {names})"  # noqa: S608 # composed by psycopg.sql below
+        " select %(agency)b::uuid, {names} from unnest({arrays}) as t({names})"
         + (" on conflict do nothing" if on_conflict_do_nothing else "")
         + (" returning {returning}" if returning else "")
     ).format(
         table=sql.Identifier(table),
         names=sql.SQL(", ").join(map(sql.Identifier, names)),
         arrays=sql.SQL(", ").join(
-            sql.SQL("{value}::{kind}[]").format(
-                value=sql.Placeholder(name, format="b"), kind=sql.SQL(columns[name][0])
-            )
+            sql.SQL("{value}::{kind}[]").format(value=sql.Placeholder(name, format="b"), kind=sql.SQL(columns[name][0]))
             for name in names
         ),
         returning=sql.Identifier(returning) if returning else sql.SQL(""),
@@ -56,6 +57,5 @@ def driver(tx: Tx) -> PsycopgConnection[TupleRow]:
     """The driver's own connection of this transaction, for what SQLAlchemy has no words for."""
     connection = tx.conn.connection.driver_connection
     if not isinstance(connection, PsycopgConnection):
-        msg = "not a psycopg connection"
-        raise TypeError(msg)
+        raise TypeError("not a psycopg connection")
     return connection

@@ -85,7 +85,9 @@ def require_safe_role(db: Database) -> None:
             ),
             {"role": APP_ROLE},
         ).scalars()
-        problems += [f"the role {APP_ROLE} is a member of {name}, which bypasses row-level security" for name in inherited]
+        problems += [
+            f"the role {APP_ROLE} is a member of {name}, which bypasses row-level security" for name in inherited
+        ]
         unprotected = conn.execute(
             text(
                 "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"

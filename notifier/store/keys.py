@@ -43,11 +43,13 @@ class KeyRing:
     def require_current(self, conn: Connection) -> str:
         """The id of the KEK that new keys are wrapped with, held against rotation until this transaction ends."""
         row = conn.execute(
-            text("select kek_id, fingerprint from kek where retired_at is null order by created_at desc limit 1 for share")
+            text(
+                "select kek_id, fingerprint from kek where retired_at is null"
+                " order by created_at desc limit 1 for share"
+            )
         ).one()
         if fingerprint(self.kek(row.kek_id)) != row.fingerprint:
-            msg = "the key file is not the key that the database knows"
-            raise Sealed(msg)
+            raise Sealed("the key file is not the key that the database knows")
         self.current = row.kek_id
         return self.current
 
@@ -74,11 +76,9 @@ class KeyRing:
             try:
                 key = (self._folder / f"{name}.key").read_bytes()
             except FileNotFoundError:
-                msg = f"the key file {name}.key is missing: restore it from its backup"
-                raise Sealed(msg) from None
+                raise Sealed(f"the key file {name}.key is missing: restore it from its backup") from None
             if len(key) != KEY_BYTES:
-                msg = f"the key file {name}.key is damaged: restore it from its backup"
-                raise Sealed(msg)
+                raise Sealed(f"the key file {name}.key is damaged: restore it from its backup")
             self._loaded[name] = key
         return key
 
@@ -130,7 +130,9 @@ def ensure_keys(folder: Path, conn: Connection) -> KeyRing:
     except Sealed as error:
         raise SettingsError([f"NOTIFIER_KEY_DIR: {error}"]) from None
     if wrong:
-        raise SettingsError([f"NOTIFIER_KEY_DIR: kek-{kek_id}.key is not the key that the database knows" for kek_id in wrong])
+        raise SettingsError(
+            [f"NOTIFIER_KEY_DIR: kek-{kek_id}.key is not the key that the database knows" for kek_id in wrong]
+        )
     return ring
 
 

@@ -111,8 +111,7 @@ def append_many(tx: Tx, chain_id: UUID, handfuls: Iterable[Sequence[Draft]], *, 
         {"agency": tx.agency_id, "chain": chain_id},
     ).one_or_none()
     if row is None:
-        msg = "no such chain"
-        raise LedgerError(msg)
+        raise LedgerError("no such chain")
     seq, head, at = row.seq, row.head, max(at, row.last_at)
     for drafts in handfuls:
         chained = extend(drafts, chain=chain_id, is_matter=row.is_matter, seq=seq, head=head, at=at)
@@ -162,6 +161,5 @@ def verify(tx: Tx, chain_id: UUID) -> int:
     ).one()
     count, head = verify_chain(read_chain(tx, chain_id), chain=chain_id)
     if (count, head) != (row.seq, row.head):
-        msg = "the chain does not end where its head says"
-        raise LedgerError(msg)
+        raise LedgerError("the chain does not end where its head says")
     return count

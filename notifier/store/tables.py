@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import BigInteger as Big
 from sqlalchemy import (
     Boolean,
     Column,
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy import BigInteger as Big
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -65,7 +65,9 @@ quarantine = Table(
     *_must(carrier=Text, received_at=When, reason=Text, kek_id=Text, sealed=LargeBinary),
 )
 
-agency = _tenant("agency", {}, _must(name=Text, profile=JSONB, zone=Text, lone_officer_in_test=Boolean, created_at=When))
+agency = _tenant(
+    "agency", {}, _must(name=Text, profile=JSONB, zone=Text, lone_officer_in_test=Boolean, created_at=When)
+)
 officer = _tenant(
     "officer", {"officer_id": Uuid}, _must(name=Text, roles=Texts, created_at=When), _may(removed_at=When)
 )
@@ -90,9 +92,7 @@ event = _tenant(
     _must(body=LargeBinary, leaf=LargeBinary),
     _may(opening=LargeBinary),
 )
-blob = _tenant(
-    "blob", {"blob_id": Uuid}, _must(dek_id=Uuid, purpose=Text, media_type=Text, size=Big, created_at=When)
-)
+blob = _tenant("blob", {"blob_id": Uuid}, _must(dek_id=Uuid, purpose=Text, media_type=Text, size=Big, created_at=When))
 blob_piece = _tenant("blob_piece", {"blob_id": Uuid, "no": Integer}, _must(sealed=LargeBinary))
 matter = _tenant(
     "matter",
@@ -136,7 +136,9 @@ roster = _tenant(
 person = _tenant(
     "person",
     {"person_id": Uuid},
-    _must(matter_id=Uuid, ordinal=Integer, roster_id=Uuid, row_no=Integer, external_index=LargeBinary, sealed=LargeBinary),
+    _must(
+        matter_id=Uuid, ordinal=Integer, roster_id=Uuid, row_no=Integer, external_index=LargeBinary, sealed=LargeBinary
+    ),
 )
 recipient = _tenant(
     "recipient", {"recipient_id": Uuid}, _must(person_id=Uuid, role=Text, code_index=LargeBinary, sealed=LargeBinary)

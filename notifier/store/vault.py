@@ -104,8 +104,7 @@ class Vault:
         """Several DEKs in one query; raises Sealed when one is missing."""
         found = self.surviving(tx, dek_ids)
         if len(found) < len(set(dek_ids)):
-            msg = "a key was erased"
-            raise Sealed(msg)
+            raise Sealed("a key was erased")
         return found
 
     def surviving(self, tx: Tx, dek_ids: Iterable[UUID]) -> dict[UUID, Cipher]:
@@ -163,13 +162,11 @@ def _wrap_aad(kek_id: str, dek_id: UUID, agency_id: UUID) -> bytes:
 
 def _open(aead: AESGCM, sealed: bytes, aad: bytes, place: str) -> bytes:
     if sealed[:1] != _VERSION:
-        msg = f"{place}: unknown format"
-        raise Sealed(msg)
+        raise Sealed(f"{place}: unknown format")
     try:
         return aead.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], aad)
     except InvalidTag:
-        msg = f"{place}: does not open here"
-        raise Sealed(msg) from None
+        raise Sealed(f"{place}: does not open here") from None
 
 
 def digest(*parts: bytes) -> bytes:

@@ -61,8 +61,7 @@ class Principal:
             Forbidden: the key does not have it.
         """
         if scope not in self.scopes:
-            code = "scope-missing"
-            raise Forbidden(code, f"This key does not have the scope {scope.value}.")
+            raise Forbidden("scope-missing", f"This key does not have the scope {scope.value}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +119,7 @@ def add_officer(tx: Tx, *, name: str, roles: Collection[Role], now: datetime) ->
     officer_id = uuid4()
     named = sorted({role.value for role in roles})
     tx.conn.execute(
-        insert(t.officer).values(
-            agency_id=tx.agency_id, officer_id=officer_id, name=name, roles=named, created_at=now
-        )
+        insert(t.officer).values(agency_id=tx.agency_id, officer_id=officer_id, name=name, roles=named, created_at=now)
     )
     added = draft(EventType.OFFICER_ADDED, Actor.system("cli"), {"officer": str(officer_id), "roles": named})
     append(tx, tx.agency_id, [added], at=now)
@@ -149,13 +146,11 @@ def create_key(
     allowed = MACHINE_SCOPES if kind is KeyKind.MACHINE else PERSONAL_SCOPES
     granted = frozenset(allowed if scopes is None else scopes)
     if not granted <= allowed:
-        code, detail = "scope-not-for-machines", "A machine key cannot approve sending or declare mail."
-        raise Invalid(code, detail)
+        raise Invalid("scope-not-for-machines", "A machine key cannot approve sending or declare mail.")
     if kind is KeyKind.PERSONAL:
         days = PERSONAL_KEY_DAYS if days is None else days
         if not 0 < days <= PERSONAL_KEY_DAYS:
-            code, detail = "personal-key-too-long", f"A personal key lasts {PERSONAL_KEY_DAYS} days at most."
-            raise Invalid(code, detail)
+            raise Invalid("personal-key-too-long", f"A personal key lasts {PERSONAL_KEY_DAYS} days at most.")
     _require_officer(tx, officer_id)
     key_id = uuid4()
     token = f"ntf_{mode.value}_{secrets.token_urlsafe(_TOKEN_BYTES)}"
@@ -202,8 +197,7 @@ def revoke_key(tx: Tx, key_id: UUID, *, now: datetime) -> None:
     ).one_or_none()
     if revoked is None:
         if tx.conn.execute(select(t.api_key.c.key_id).where(t.api_key.c.key_id == key_id)).one_or_none() is None:
-            code, detail = "unknown-key", "There is no such key."
-            raise NotFound(code, detail)
+            raise NotFound("unknown-key", "There is no such key.")
         return
     added = draft(EventType.KEY_REVOKED, Actor.system("cli"), {"key": str(key_id)})
     append(tx, tx.agency_id, [added], at=now)
@@ -268,5 +262,4 @@ def _require_officer(tx: Tx, officer_id: UUID) -> None:
         select(t.officer.c.officer_id).where(t.officer.c.officer_id == officer_id, t.officer.c.removed_at.is_(None))
     ).one_or_none()
     if found is None:
-        code, detail = "unknown-officer", "There is no such officer in this agency."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-officer", "There is no such officer in this agency.")

@@ -66,20 +66,16 @@ def approve_sending(
     """
     principal.require(Scope.SENDING_APPROVE)
     if principal.kind is not KeyKind.PERSONAL:  # (1)
-        code, detail = "personal-key-needed", "Only an officer's personal key can approve sending."
-        raise Forbidden(code, detail)
+        raise Forbidden("personal-key-needed", "Only an officer's personal key can approve sending.")
     matter = _take_matter(tx, matter_id, principal)  # (2)
     if matter.mode == Mode.TEST and carriers_are_real:
-        code, detail = "real-carrier-in-test-mode", "A test matter is never sent through a carrier's own address."
-        raise Invalid(code, detail)
+        raise Invalid("real-carrier-in-test-mode", "A test matter is never sent through a carrier's own address.")
     rosters = _unapproved_rosters(tx, matter_id)  # (3)
     if not rosters:
-        code, detail = "nothing-to-approve", "Nobody in this matter waits for approval."
-        raise Invalid(code, detail)
+        raise Invalid("nothing-to-approve", "Nobody in this matter waits for approval.")
     alone = principal.officer_id in {roster.uploaded_by for roster in rosters}
     if alone and not (matter.mode == Mode.TEST and matter.lone_officer_in_test):
-        code, detail = "second-officer-needed", "Whoever entered the list cannot approve sending to it."
-        raise Forbidden(code, detail)
+        raise Forbidden("second-officer-needed", "Whoever entered the list cannot approve sending to it.")
     roster_ids = [roster.roster_id for roster in rosters]
     plan = plan_of([packs[pack_id] for pack_id in _bound_packs(tx, matter_id)])
     planner = _Planner(matter_id, matter.edition, plan, carrier_of, principal, database_now(tx), now)
@@ -157,9 +153,7 @@ class _Planner:
 
     def _attempt(self, notice_id: UUID, listed: _Listed, item: PlannedAttempt[UUID]) -> NewAttempt:
         carrier, due_at = self._carrier_of[item.channel], self._clock + item.due_in
-        return NewAttempt(
-            uuid4(), notice_id, listed.person_id, item.contact, item.row, item.channel, carrier, due_at
-        )
+        return NewAttempt(uuid4(), notice_id, listed.person_id, item.contact, item.row, item.channel, carrier, due_at)
 
     def _draft(self, notice_id: UUID, listed: _Listed, attempts: Sequence[NewAttempt]) -> Draft:
         named: list[Json] = [
@@ -202,11 +196,9 @@ def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> Row[tuple[str
         {"agency": tx.agency_id, "matter": matter_id},
     ).one_or_none()
     if row is None:
-        code, detail = "unknown-matter", "There is no such matter."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-matter", "There is no such matter.")
     if row.mode != principal.mode.value:
-        code, detail = "mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key."
-        raise Forbidden(code, detail)
+        raise Forbidden("mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key.")
     return row
 
 
@@ -238,7 +230,8 @@ def _listed(tx: Tx, roster_ids: Sequence[UUID]) -> Iterable[_Listed]:
             "   and c.person_id = p.person_id and c.problem is null order by c.kind, c.contact_id) contacts,"
             " array(select c.kind from contact_point c where c.agency_id = p.agency_id"
             "   and c.person_id = p.person_id and c.problem is null order by c.kind, c.contact_id) kinds"
-            " from person p join recipient r on r.agency_id = p.agency_id and r.person_id = p.person_id and r.role = 'self'"
+            " from person p join recipient r"
+            "   on r.agency_id = p.agency_id and r.person_id = p.person_id and r.role = 'self'"
             " where p.agency_id = :agency and p.roster_id = any(:rosters) order by p.ordinal"
         ),
         {"agency": tx.agency_id, "rosters": list(roster_ids)},

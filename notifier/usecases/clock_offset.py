@@ -21,18 +21,15 @@ def advance_clock(tx: Tx, matter_id: UUID, by: timedelta, *, now: datetime) -> d
         Invalid: `clock-goes-back`.
     """
     if by <= timedelta(0):
-        code, detail = "clock-goes-back", "A clock only moves forward."
-        raise Invalid(code, detail)
+        raise Invalid("clock-goes-back", "A clock only moves forward.")
     row = tx.conn.execute(
         text("select mode, clock_offset from matter where agency_id = :agency and matter_id = :matter for update"),
         {"agency": tx.agency_id, "matter": matter_id},
     ).one_or_none()
     if row is None:
-        code, detail = "unknown-matter", "There is no such matter."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-matter", "There is no such matter.")
     if row.mode != Mode.TEST.value:
-        code, detail = "live-clock", "A live matter keeps real time."
-        raise Forbidden(code, detail)
+        raise Forbidden("live-clock", "A live matter keeps real time.")
     offset = row.clock_offset + by
     tx.conn.execute(
         text("update matter set clock_offset = :offset where agency_id = :agency and matter_id = :matter"),

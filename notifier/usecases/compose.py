@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from notifier.core.language import ENGLISH
 from notifier.core.model import Instrument, JudgeSigned, Mode, PostalAddress
-from notifier.render.renderer import Renderer
 from notifier.render.content import NoticeContent
+from notifier.render.renderer import Renderer
 from notifier.store.attempts import Claimed
 from notifier.store.bulk import insert_rows
 from notifier.store.engine import Tx
@@ -36,13 +36,15 @@ class Parcel:
 
 
 def open_parcels(
-    tx: Tx, claimed: Sequence[Claimed], *, vault: Vault, page_address: str | None, now: datetime
+    tx: Tx, claimed: Sequence[Claimed], *, vault: Vault, now: datetime
 ) -> tuple[list[Parcel], list[Claimed]]:
     """Load and decrypt what the attempts need; the second list holds those whose person's key was erased."""
     ciphers = vault.surviving(tx, {item.person_id for item in claimed})
     alive = [item for item in claimed if item.person_id in ciphers]
     people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", alive, "person_id")
-    points = _by_id(tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", alive, "contact_id")
+    points = _by_id(
+        tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", alive, "contact_id"
+    )
     recipients = {
         row.notice_id: (row.recipient_id, row.sealed)
         for row in tx.conn.execute(
@@ -55,8 +57,7 @@ def open_parcels(
         )
     }
     facts = {
-        matter_id: matter_facts(tx, matter_id, vault=vault, page_address=page_address, now=now)
-        for matter_id in {item.matter_id for item in alive}
+        matter_id: matter_facts(tx, matter_id, vault=vault, now=now) for matter_id in {item.matter_id for item in alive}
     }
     parcels = []
     for item in alive:
@@ -82,8 +83,10 @@ def open_parcels(
     return parcels, [item for item in claimed if item.person_id not in ciphers]
 
 
-def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, page_address: str | None, now: datetime) -> NoticeContent:
+def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, now: datetime) -> NoticeContent:
     """What every notice of a matter says, without a code.
+
+    No page is named: a letter may not send people to a page that cannot take their answer yet.
 
     Raises:
         Sealed: the matter's key was erased.
@@ -116,13 +119,12 @@ def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, page_address: str | N
         issuer=secret["issuer"],
         number=secret["number"],
         dated=date.fromisoformat(secret["dated"]),
-        page_address=page_address,
         already_released=row.already_released,
     )
 
 
 def available_languages(renderer: Renderer, mode: Mode) -> frozenset[str]:
-    """The languages whose text may be sent: in live matters approved ones only, and none is approved yet but English."""
+    """The languages whose text may be sent: live, only what was approved, and nothing but English can be yet."""
     return frozenset(renderer.available_languages()) if mode is Mode.TEST else frozenset({ENGLISH})
 
 

@@ -54,7 +54,6 @@ class Sender:
     renderer: Renderer
     carrier: Carrier
     wire: Wire
-    page_address: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def _prepare(agency_id: UUID, sender: Sender, now: datetime) -> tuple[list[Outgo
         claimed = claim(tx, sender.carrier.channel, chunk=CHUNK, per_matter=PER_MATTER, lease=LEASE)  # (1)
         if not claimed:
             return [], 0
-        parcels, erased = open_parcels(tx, claimed, vault=sender.vault, page_address=sender.page_address, now=now)
+        parcels, erased = open_parcels(tx, claimed, vault=sender.vault, now=now)
         outgoing, unwritten = _compose(parcels, sender)  # (2)
         keep_texts(tx, [(item.parcel, item.text) for item in outgoing])
         _refuse(tx, [*erased, *unwritten], now=now)

@@ -42,11 +42,14 @@ def once(
         Invalid: the key was used for another request.
     """
     key_digest = digest(key.encode())
-    lock = int.from_bytes(digest(principal.agency_id.bytes, principal.officer_id.bytes, key_digest)[:8], "big", signed=True)
+    lock = int.from_bytes(
+        digest(principal.agency_id.bytes, principal.officer_id.bytes, key_digest)[:8], "big", signed=True
+    )
     with db.transaction(principal.agency_id) as tx:
         if not tx.conn.execute(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": lock}).scalar_one():
-            code, detail = "idempotency-key-in-progress", "A request with this Idempotency-Key is being worked on."
-            raise Conflict(code, detail, retry_after=1)
+            raise Conflict(
+                "idempotency-key-in-progress", "A request with this Idempotency-Key is being worked on.", retry_after=1
+            )
         kept = tx.conn.execute(
             select(t.idempotency.c.request_digest, t.idempotency.c.status, t.idempotency.c.body).where(
                 t.idempotency.c.officer_id == principal.officer_id, t.idempotency.c.key_digest == key_digest
@@ -54,8 +57,7 @@ def once(
         ).one_or_none()
         if kept is not None:
             if kept.request_digest != request_digest:
-                code, detail = "idempotency-key-reused", "This Idempotency-Key was used for another request."
-                raise Invalid(code, detail)
+                raise Invalid("idempotency-key-reused", "This Idempotency-Key was used for another request.")
             return Reply(kept.status, json.loads(kept.body), replayed=True)
         reply = act(tx)
         tx.conn.execute(

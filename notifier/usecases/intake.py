@@ -20,8 +20,8 @@ from notifier.core.errors import Finding, Forbidden, Invalid, NotFound
 from notifier.core.events import EventType
 from notifier.core.ledger import Draft, Json
 from notifier.core.model import CHANNEL_OF, ContactPoint, Demand
-from notifier.core.policy import Packs, bind
 from notifier.core.person_row import PersonRow, to_contacts
+from notifier.core.policy import Packs, bind
 from notifier.store import tables as t
 from notifier.store.bulk import in_chunks, insert_rows
 from notifier.store.engine import Tx
@@ -113,7 +113,13 @@ def create_matter(
     tx.conn.execute(
         insert(t.matter_pack),
         [
-            {"agency_id": tx.agency_id, "matter_id": matter_id, "pack_id": p.id, "version": p.version, "sha256": bytes.fromhex(p.sha256)}
+            {
+                "agency_id": tx.agency_id,
+                "matter_id": matter_id,
+                "pack_id": p.id,
+                "version": p.version,
+                "sha256": bytes.fromhex(p.sha256),
+            }
             for p in bound
         ],
     )
@@ -176,9 +182,12 @@ def add_people(
         for chunk in in_chunks(rows, CHUNK):  # (2)
             spool.add(_store_chunk(tx, matter_id, roster_id, chunk, already, tally, principal=principal, vault=vault))
         values = {"matter": matter_id, "roster": roster_id, "rows": tally.rows, "agency": tx.agency_id}
-        tx.conn.execute(text("update roster set rows = :rows where agency_id = :agency and roster_id = :roster"), values)
         tx.conn.execute(
-            text("update matter set persons = persons + :rows where agency_id = :agency and matter_id = :matter"), values
+            text("update roster set rows = :rows where agency_id = :agency and roster_id = :roster"), values
+        )
+        tx.conn.execute(
+            text("update matter set persons = persons + :rows where agency_id = :agency and matter_id = :matter"),
+            values,
         )
         append_many(tx, matter_id, spool, at=now)  # (3)
         listed: dict[str, Json] = {
@@ -188,9 +197,7 @@ def add_people(
             "format": format,
         }
         cipher = vault.cipher(tx, matter_id)
-        received = sealed_draft(
-            cipher, EventType.LIST_RECEIVED, principal.actor, listed, values={"body": body_digest}
-        )
+        received = sealed_draft(cipher, EventType.LIST_RECEIVED, principal.actor, listed, values={"body": body_digest})
         append(tx, matter_id, [received], at=now)
     finally:
         spool.close()
@@ -381,14 +388,18 @@ def _require_new_people(tx: Tx, matter_id: UUID, external: Sequence[bytes], firs
         for number, index in enumerate(external, first)
         if index in known
     ]
-    code, detail = "duplicate-external-id", "Some people are in this matter already. Nothing was stored."
-    raise Invalid(code, detail, findings[:MAX_FINDINGS])
+    raise Invalid(
+        "duplicate-external-id", "Some people are in this matter already. Nothing was stored.", findings[:MAX_FINDINGS]
+    )
 
 
 def _require_new_matter(tx: Tx, external_index: bytes) -> None:
     if tx.conn.execute(select(t.matter.c.matter_id).where(t.matter.c.external_index == external_index)).first():
-        code, detail = "duplicate-matter", "A matter with this external_id exists already. Nothing was stored."
-        raise Invalid(code, detail, [Finding("/external_id", code, "In use by another matter of this agency.")])
+        raise Invalid(
+            "duplicate-matter",
+            "A matter with this external_id exists already. Nothing was stored.",
+            [Finding("/external_id", "duplicate-matter", "In use by another matter of this agency.")],
+        )
 
 
 def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> int:
@@ -397,11 +408,9 @@ def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> int:
         {"agency": tx.agency_id, "matter": matter_id},
     ).one_or_none()
     if row is None:
-        code, detail = "unknown-matter", "There is no such matter."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-matter", "There is no such matter.")
     if row.mode != principal.mode.value:
-        code, detail = "mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key."
-        raise Forbidden(code, detail)
+        raise Forbidden("mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key.")
     return cast("int", row.persons)
 
 
@@ -458,4 +467,3 @@ def _store_target(tx: Tx, matter_id: UUID, target: Target, *, principal: Princip
         {"target": str(target_id), "kind": target.kind},
         values={"target": secret},
     )
-

@@ -7,7 +7,7 @@ exactly one batch, or in none yet. Stops are looked at when a letter is written 
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID, uuid4
@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, insert, select, text, update
 
-from notifier.core.postal import place_lines, postal_sort_key
 from notifier.core.errors import Conflict, Forbidden, Invalid, MissingText, NotFound
 from notifier.core.events import EventType
 from notifier.core.language import letter_languages
 from notifier.core.ledger import Draft, Json
 from notifier.core.model import Actor, KeyKind
+from notifier.core.postal import place_lines, postal_sort_key
 from notifier.core.status import AttemptEvent, Reason
 from notifier.render.batch import Piece, print_batch
 from notifier.render.content import Letter
@@ -53,7 +53,6 @@ class Mailroom:
 
     vault: Vault
     renderer: Renderer
-    page_address: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def compose_letters(tx: Tx, *, mailroom: Mailroom, now: datetime) -> int:
     claimed = letters_to_compose(tx, chunk=CHUNK)
     if not claimed:
         return 0
-    parcels, erased = open_parcels(tx, claimed, vault=mailroom.vault, page_address=mailroom.page_address, now=now)
+    parcels, erased = open_parcels(tx, claimed, vault=mailroom.vault, now=now)
     unwritten = list(erased)
     written: list[tuple[Parcel, Letter]] = []
     for parcel in parcels:
@@ -130,8 +129,8 @@ def _piece_facts(parcel: Parcel, letter: Letter) -> bytes:
     return json.dumps(
         {
             "address_lines": letter.address_block,
-            "sort_key": () if address is None else postal_sort_key(address),
             "postal_code": "" if address is None else address.postal_code,
+            "sort_key": () if address is None else postal_sort_key(address),
             "pages": letter.pages,
             "sheets": letter.sheets,
         }
@@ -161,7 +160,9 @@ def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime) -> UUID | None:
         return None
     batch_id = uuid4()
     pieces = _pieces(tx, taken, mailroom.vault)
-    printed = print_batch(batch_id.hex, pieces, closed_on=now.date())  # (3)
+    printed = print_batch(  # (3)
+        batch_id.hex, pieces, closed_on=now.date(), typesetter=mailroom.renderer.typesetter
+    )
     cipher = mailroom.vault.make(tx, [batch_id], "print_batch")[batch_id]  # (4)
     contents = ((printed.pdf, PDF), (printed.manifest, "text/csv"), (printed.totals, PDF))
     blobs = [
@@ -215,8 +216,8 @@ def _pieces(tx: Tx, taken: Sequence[tuple[UUID, UUID, UUID, UUID]], vault: Vault
                 piece_id=attempt_id.hex,
                 pdf=get_blob(tx, blob_id, vault=vault),
                 address_lines=tuple(facts["address_lines"]),
-                sort_key=tuple(facts["sort_key"]),
                 postal_code=facts["postal_code"],
+                sort_key=tuple(facts["sort_key"]),
                 pages=facts["pages"],
                 sheets=facts["sheets"],
             )
@@ -235,11 +236,10 @@ def batch_file(tx: Tx, batch_id: UUID, part: str, *, vault: Vault) -> bytes:
     Raises:
         NotFound: no such batch or part.
     """
-    row = tx.conn.execute(select(t.print_batch).where(t.print_batch.c.batch_id == batch_id)).one_or_none()
+    row = tx.conn.execute(select(t.print_batch).where(t.print_batch.c.batch_id == batch_id)).mappings().one_or_none()
     if row is None or part not in {"pdf", "manifest", "totals"}:
-        code, detail = "unknown-print-batch", "There is no such print batch."
-        raise NotFound(code, detail)
-    return get_blob(tx, row._mapping[f"{part}_blob"], vault=vault)
+        raise NotFound("unknown-print-batch", "There is no such print batch.")
+    return get_blob(tx, row[f"{part}_blob"], vault=vault)
 
 
 def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Principal, now: datetime) -> Mailed:
@@ -253,8 +253,7 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
     """
     principal.require(Scope.MAILROOM)
     if principal.kind is not KeyKind.PERSONAL:
-        code, detail = "personal-key-needed", "Only an officer's personal key can declare mail."
-        raise Forbidden(code, detail)
+        raise Forbidden("personal-key-needed", "Only an officer's personal key can declare mail.")
     row = tx.conn.execute(
         text(
             "select b.closed_at, b.declared_at, a.zone from print_batch b join agency a on a.agency_id = b.agency_id"
@@ -263,15 +262,12 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
         {"agency": tx.agency_id, "batch": batch_id},
     ).one_or_none()
     if row is None:
-        code, detail = "unknown-print-batch", "There is no such print batch."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-print-batch", "There is no such print batch.")
     if row.declared_at is not None:
-        code, detail = "already-declared", "This batch was declared mailed before."
-        raise Conflict(code, detail)
+        raise Conflict("already-declared", "This batch was declared mailed before.")
     zone = ZoneInfo(row.zone)
     if not row.closed_at.astimezone(zone).date() <= mailed_on <= now.astimezone(zone).date():
-        code, detail = "impossible-mailing-day", "The day is before the batch was closed, or in the future."
-        raise Invalid(code, detail)
+        raise Invalid("impossible-mailing-day", "The day is before the batch was closed, or in the future.")
     tx.conn.execute(
         update(t.print_batch)
         .where(t.print_batch.c.batch_id == batch_id)

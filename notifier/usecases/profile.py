@@ -28,8 +28,7 @@ class AgencyProfile(BaseModel):
     @classmethod
     def _is_a_number(cls, value: str) -> str:
         if not phone(value).usable:
-            msg = "not a telephone number"
-            raise ValueError(msg)
+            raise ValueError("not a telephone number")
         return value
 
     @field_validator("phone_hours")

@@ -82,7 +82,7 @@ def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime)
         drafts.append(_draft(change, row, after, fits=fits))
         if fits:
             update = updates.setdefault(change.attempt_id, _Update())
-            update.take(change, after)
+            update.take(change, has_moved=after is not before)
     _write(tx, status, updates, now=now)  # (4)
     append(tx, matter_id, drafts, at=legal_now(tx, matter_id, now))
     return status
@@ -97,13 +97,15 @@ class _Update:
     carrier_code: str | None = None
     retry_at: datetime | None = None
     batch_id: UUID | None = None
+    has_moved: bool = False
     was_handed_over: bool = False
 
-    def take(self, change: Change, after: AttemptStatus) -> None:
+    def take(self, change: Change, *, has_moved: bool) -> None:
         self.carrier_ref = change.carrier_ref or self.carrier_ref
-        if after in {AttemptStatus.FAILED, AttemptStatus.RETURNED, AttemptStatus.PLANNED, AttemptStatus.UNKNOWN}:
-            self.reason = change.reason.value if change.reason else self.reason
-            self.carrier_code = change.carrier_code or self.carrier_code
+        if has_moved:  # why it stands where it stands: a reason of an earlier standing no longer holds
+            self.has_moved = True
+            self.reason = change.reason.value if change.reason else None
+            self.carrier_code = change.carrier_code
         self.retry_at = change.retry_at or self.retry_at
         self.batch_id = change.batch_id or self.batch_id
         self.was_handed_over |= change.event in {AttemptEvent.HANDED_OVER, AttemptEvent.ACCEPTED, AttemptEvent.ARRIVED}
@@ -141,29 +143,26 @@ def _draft(change: Change, row: Row[tuple[UUID, UUID, str, str, int]], after: At
     if not fits:
         data["word"] = change.event.value
     if change.values and change.cipher is not None:
-        return sealed_draft(
-            change.cipher, event_type, change.actor, data, person=row.person_id, values=change.values
-        )
+        return sealed_draft(change.cipher, event_type, change.actor, data, person=row.person_id, values=change.values)
     return draft(event_type, change.actor, data, person=row.person_id)
 
 
 _UPDATE = """
 update attempt a set
   status = u.status, updated_at = %(now)b, lease_until = null,
-  carrier_ref = coalesce(u.carrier_ref, a.carrier_ref), reason = coalesce(u.reason, a.reason),
-  carrier_code = coalesce(u.carrier_code, a.carrier_code), due_at = coalesce(u.retry_at, a.due_at),
+  carrier_ref = coalesce(u.carrier_ref, a.carrier_ref),
+  reason = case when u.moved then u.reason else a.reason end,
+  carrier_code = case when u.moved then u.carrier_code else a.carrier_code end, due_at = coalesce(u.retry_at, a.due_at),
   batch_id = coalesce(u.batch_id, a.batch_id),
   handed_over_at = case when u.handed_over then coalesce(a.handed_over_at, %(now)b) else a.handed_over_at end
 from unnest(%(ids)b::uuid[], %(status)b::text[], %(ref)b::text[], %(reason)b::text[], %(code)b::text[],
-            %(retry)b::timestamptz[], %(batch)b::uuid[], %(over)b::bool[])
-  as u(attempt_id, status, carrier_ref, reason, carrier_code, retry_at, batch_id, handed_over)
+            %(retry)b::timestamptz[], %(batch)b::uuid[], %(over)b::bool[], %(moved)b::bool[])
+  as u(attempt_id, status, carrier_ref, reason, carrier_code, retry_at, batch_id, handed_over, moved)
 where a.agency_id = %(agency)b and a.attempt_id = u.attempt_id
 """
 
 
-def _write(
-    tx: Tx, status: Mapping[UUID, AttemptStatus], updates: Mapping[UUID, _Update], *, now: datetime
-) -> None:
+def _write(tx: Tx, status: Mapping[UUID, AttemptStatus], updates: Mapping[UUID, _Update], *, now: datetime) -> None:
     if not updates:
         return
     rows = list(updates.values())
@@ -181,5 +180,6 @@ def _write(
                 "retry": [row.retry_at for row in rows],
                 "batch": [row.batch_id for row in rows],
                 "over": [row.was_handed_over for row in rows],
+                "moved": [row.has_moved for row in rows],
             },
         )

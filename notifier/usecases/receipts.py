@@ -94,7 +94,9 @@ def _store(
     body_blob = _keep_body(tx, callback, vault=vault) if len(receipts) > 1 else None
     ids = [uuid4() for _ in known]
     sealed = [
-        ciphers[owner.person_id].seal(_own_part(receipt, callback, alone=body_blob is None), "receipt.sealed", receipt_id)
+        ciphers[owner.person_id].seal(
+            _own_part(receipt, callback, alone=body_blob is None), "receipt.sealed", receipt_id
+        )
         for receipt_id, (receipt, owner) in zip(ids, known, strict=True)
     ]
     of = [receipt for receipt, _ in known]
@@ -156,8 +158,8 @@ def apply_receipts(tx: Tx, *, vault: Vault, now: datetime) -> int:
     """Apply a batch of stored receipts in the order they came; returns how many were taken."""
     rows = tx.conn.execute(
         text(
-            "select receipt_id, attempt_id, person_id, matter_id, carrier, word, event, reason, carrier_code, carrier_ref,"
-            " occurred_at, sealed from receipt where agency_id = :agency and applied_at is null"
+            "select receipt_id, attempt_id, person_id, matter_id, carrier, word, event, reason, carrier_code,"
+            " carrier_ref, occurred_at, sealed from receipt where agency_id = :agency and applied_at is null"
             " order by received_at, receipt_id limit :limit for update skip locked"
         ),
         {"agency": tx.agency_id, "limit": BATCH},

@@ -54,12 +54,10 @@ def place_stop(
     principal.require(Scope.SENDING_STOP)
     if carrier is not None:
         if carrier not in CARRIERS:
-            code, detail = "unknown-carrier", "There is no such carrier."
-            raise Invalid(code, detail)
+            raise Invalid("unknown-carrier", "There is no such carrier.")
         channel = CARRIERS[carrier].channel
     if matter_id is None and channel is None:
-        code, detail = "stop-of-nothing", "Name a matter, a channel or a carrier."
-        raise Invalid(code, detail)
+        raise Invalid("stop-of-nothing", "Name a matter, a channel or a carrier.")
     if matter_id is not None:
         _require_matter(tx, matter_id)
     stop_id = uuid4()
@@ -105,8 +103,7 @@ def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: dat
         .with_for_update()
     ).all()
     if not in_force:
-        code, detail = "not-stopped", "Nothing is stopped here."
-        raise Conflict(code, detail)
+        raise Conflict("not-stopped", "Nothing is stopped here.")
     proposed = [stop for stop in in_force if stop.lift_proposed_by is not None]
     if len(proposed) < len(in_force):
         for stop in in_force:
@@ -117,16 +114,12 @@ def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: dat
                 _append(tx, matter_id, EventType.STOP_LIFT_PROPOSED, {"stop": str(stop.stop_id)}, principal, now)
         return Lift("awaiting_second_officer", tuple(stop.stop_id for stop in in_force))
     if principal.kind is not KeyKind.PERSONAL:
-        code, detail = "personal-key-needed", "The second officer confirms with a personal key."
-        raise Forbidden(code, detail)
+        raise Forbidden("personal-key-needed", "The second officer confirms with a personal key.")
     if any(stop.lift_proposed_by == principal.officer_id for stop in proposed):
-        code, detail = "second-officer-needed", "Another officer must confirm that sending goes on."
-        raise Forbidden(code, detail)
+        raise Forbidden("second-officer-needed", "Another officer must confirm that sending goes on.")
     for stop in proposed:
         tx.conn.execute(
-            update(t.stop)
-            .where(t.stop.c.stop_id == stop.stop_id)
-            .values(lifted_at=now, lifted_by=principal.officer_id)
+            update(t.stop).where(t.stop.c.stop_id == stop.stop_id).values(lifted_at=now, lifted_by=principal.officer_id)
         )
         lifted: dict[str, Json] = {"stop": str(stop.stop_id), "proposed_by": str(stop.lift_proposed_by)}
         _append(tx, matter_id, EventType.STOP_LIFTED, lifted, principal, now)
@@ -143,8 +136,7 @@ def _append(
 
 def _require_matter(tx: Tx, matter_id: UUID) -> None:
     if tx.conn.execute(select(t.matter.c.matter_id).where(t.matter.c.matter_id == matter_id)).first() is None:
-        code, detail = "unknown-matter", "There is no such matter."
-        raise NotFound(code, detail)
+        raise NotFound("unknown-matter", "There is no such matter.")
 
 
 def _refresh(tx: Tx) -> None:

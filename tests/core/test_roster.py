@@ -393,3 +393,9 @@ def test_a_long_list_does_not_pile_up_in_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 3_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_an_over_long_line_in_many_chunks_is_skipped_and_the_next_row_is_read() -> None:
+    chunks = [b'{"external_id": "', *[b"x" * 1000] * 200, b'"}\n' + as_lines({}), b"y" * 70_000, b"y" * 70_000]
+    codes = [code for _, code in said(refusal(ndjson(chunks)))]
+    assert codes == ["line_too_long", "missing", "missing", "line_too_long"]

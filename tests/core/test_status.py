@@ -113,6 +113,12 @@ def test_every_status_can_be_reached_from_planned() -> None:
     assert reached == set(AttemptStatus)
 
 
+def test_a_final_status_is_left_only_for_late_news_that_contradicts_it() -> None:
+    late = {E.ACCEPTED, E.ARRIVED, E.REFUSED, E.BOUNCED, E.CAME_BACK}
+    assert all(event in late for (status, event) in TRANSITIONS if status.is_final)
+    assert not any(status.is_final for status in (S.PLANNED, S.SENDING, S.UNKNOWN, S.HANDED_OVER, S.ACCEPTED))
+
+
 def test_no_row_of_the_table_leads_to_where_it_starts() -> None:
     assert all(status is not to for (status, _), to in TRANSITIONS.items())
 

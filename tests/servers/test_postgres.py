@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -34,6 +34,12 @@ def until(true: Callable[[], bool], seconds: float = 20) -> bool:
     while not true() and time.monotonic() < deadline:
         time.sleep(0.05)
     return true()
+
+
+@pytest.fixture(scope="module")
+def server(server_folder: Path) -> Iterator[postgres.Postgres]:
+    with postgres.running(server_folder / "one", durable=False) as running:
+        yield running
 
 
 @pytest.fixture(params=postgres.versions())
@@ -66,41 +72,41 @@ def test_the_newest_version_is_the_default_and_data_keep_theirs(server_folder: P
         postgres.start(folder, version=18)
 
 
-def test_the_owner_of_the_database_is_no_superuser_and_bypasses_no_policy(server_folder: Path) -> None:
-    with postgres.running(server_folder / "roles", durable=False) as server:
-        assert ask(server.url, "select rolsuper or rolbypassrls from pg_roles where rolname = current_user") is False
-        assert ask(server.admin_url, "select current_user::text") == "postgres"
+def test_the_owner_of_the_database_is_no_superuser_and_bypasses_no_policy(server: postgres.Postgres) -> None:
+    assert ask(server.url, "select rolsuper or rolbypassrls from pg_roles where rolname = current_user") is False
+    assert ask(server.admin_url, "select current_user::text") == "postgres"
 
 
-def test_the_socket_folder_is_closed_to_others(server_folder: Path) -> None:
-    with postgres.running(server_folder / "closed", durable=False) as server:
-        assert mode(server.folder / "socket") == 0o700
-        assert mode(server.folder / "data") == 0o700
-        assert mode(server.folder) & 0o067 == 0
-        assert mode(server.folder / "admin-password") == 0o600
-        assert mode(server.folder / "owner-password") == 0o600
-        assert mode(server.folder / "server.log") == 0o600
+def test_the_socket_folder_is_closed_to_others(server: postgres.Postgres) -> None:
+    assert mode(server.folder / "socket") == 0o700
+    assert mode(server.folder / "data") == 0o700
+    assert mode(server.folder) & 0o067 == 0
+    assert mode(server.folder / "admin-password") == 0o600
+    assert mode(server.folder / "owner-password") == 0o600
+    assert mode(server.folder / "server.log") == 0o600
 
 
-def test_the_server_listens_on_no_network_and_trusts_nobody(server_folder: Path) -> None:
-    with postgres.running(server_folder / "alone", durable=False) as server:
-        assert ask(server.admin_url, "show listen_addresses") == ""
-        assert (
-            ask(server.admin_url, "select string_agg(distinct auth_method, ',') from pg_hba_file_rules")
-            == "scram-sha-256"
-        )
-        with pytest.raises(psycopg.OperationalError, match="password"):
-            psycopg.connect(server.url.replace(server.url.split(":")[2].split("@")[0], "wrong"))
+def test_the_server_listens_on_no_network_and_trusts_nobody(server: postgres.Postgres) -> None:
+    assert ask(server.admin_url, "show listen_addresses") == ""
+    methods = "select string_agg(distinct auth_method, ',') from pg_hba_file_rules"
+    assert ask(server.admin_url, methods) == "scram-sha-256"
+    password = (server.folder / "owner-password").read_text().strip()
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(server.url.replace(password, "wrong"))
 
 
-def test_an_error_is_logged_without_the_row_it_is_about(server_folder: Path) -> None:
-    with postgres.running(server_folder / "quiet", durable=False) as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute("create table t (name text primary key)")
+def test_no_password_is_shown(server: postgres.Postgres) -> None:
+    assert (server.folder / "owner-password").read_text().strip() not in repr(server)
+    assert (server.folder / "admin-password").read_text().strip() not in repr(server)
+
+
+def test_an_error_is_logged_without_the_row_it_is_about(server: postgres.Postgres) -> None:
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("create table t (name text primary key)")
+        connection.execute("insert into t values ('Canary Canarsie')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
             connection.execute("insert into t values ('Canary Canarsie')")
-            with pytest.raises(psycopg.errors.UniqueViolation):
-                connection.execute("insert into t values ('Canary Canarsie')")
-        log = (server.folder / "server.log").read_text()
+    log = (server.folder / "server.log").read_text()
     assert "duplicate key value" in log
     assert "Canary" not in log
 
@@ -134,13 +140,13 @@ def test_a_process_number_that_was_given_away_again_does_not_hinder_the_start(se
         assert ask(server.url, "select 1") == 1
 
 
-def test_a_second_starter_shares_the_running_server_and_does_not_end_it(server_folder: Path) -> None:
-    folder = server_folder / "shared"
-    with postgres.running(folder, durable=False) as first:
-        with postgres.running(folder, durable=False) as second:
-            assert second.process is None
-            assert second.url == first.url
-        assert ask(first.url, "select 1") == 1
+def test_a_second_starter_shares_the_running_server_and_does_not_end_it(
+    server: postgres.Postgres, server_folder: Path
+) -> None:
+    with postgres.running(server_folder / "one", durable=False) as second:
+        assert second.process is None
+        assert second.url == server.url
+    assert ask(server.url, "select 1") == 1
 
 
 STARTER = """
@@ -151,12 +157,12 @@ time.sleep(60)
 """
 
 
-def starter(folder: Path) -> "subprocess.Popen[str]":
+def starter(folder: Path) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], env=env, stdout=subprocess.PIPE, text=True)
 
 
-def read_line(process: "subprocess.Popen[str]") -> list[str]:
+def read_line(process: subprocess.Popen[str]) -> list[str]:
     assert process.stdout is not None
     return process.stdout.readline().split()
 

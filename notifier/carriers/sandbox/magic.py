@@ -105,7 +105,6 @@ SMS: Mapping[int, Plan] = MappingProxyType(
         84: Plan("answer unreadable, but is sent", _SENT, Answer.GARBLED),
         85: Plan("a word that nobody knows yet", (Step("teleported"), Step("delivered"))),
         86: Plan("cancelled", (Step("canceled"),)),
-        87: _not_taken("500 once", Answer.BROKEN, is_once=True),
     }
 )
 
@@ -140,7 +139,6 @@ EMAIL: Mapping[str, Plan] = MappingProxyType(
         "throttled": _not_taken("429 always", Answer.THROTTLED),
         "throttled-once": _not_taken("429 once", Answer.THROTTLED, is_once=True),
         "error": _not_taken("500", Answer.BROKEN),
-        "error-once": _not_taken("500 once", Answer.BROKEN, is_once=True),
         "error-but-sent": Plan("503, but is sent", EMAIL_DELIVERED.steps, Answer.UNAVAILABLE),
         "timeout-but-sent": Plan("times out, but is sent", EMAIL_DELIVERED.steps, Answer.HANGING),
         "timeout": _not_taken("times out, and is not sent", Answer.HANGING),

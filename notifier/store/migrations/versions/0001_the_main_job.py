@@ -355,10 +355,32 @@ create table print_batch (
 );
 """
 
-TENANT_TABLES = (
-    "agency officer api_key idempotency dek chain event blob blob_piece matter demand matter_pack target roster person"
-    " recipient contact_point notice attempt content open_work stop receipt print_batch"
-).split()
+TENANT_TABLES = [
+    "agency",
+    "officer",
+    "api_key",
+    "idempotency",
+    "dek",
+    "chain",
+    "event",
+    "blob",
+    "blob_piece",
+    "matter",
+    "demand",
+    "matter_pack",
+    "target",
+    "roster",
+    "person",
+    "recipient",
+    "contact_point",
+    "notice",
+    "attempt",
+    "content",
+    "open_work",
+    "stop",
+    "receipt",
+    "print_batch",
+]
 
 
 def upgrade() -> None:
@@ -387,5 +409,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: a ledger is not dropped by a command."""
-    msg = "the first migration has no way back"
-    raise RuntimeError(msg)
+    raise RuntimeError("the first migration has no way back")

@@ -1,0 +1,176 @@
+"""Matters: opening one for a demand, looking at it, approving, stopping and resuming."""
+
+from flask import Response
+
+from notifier.api.answers import (
+    ApprovedOut,
+    LiftOut,
+    ListOut,
+    ListsOut,
+    MatterCreatedOut,
+    MatterLineOut,
+    MatterOut,
+    MattersPage,
+    StopPlacedOut,
+)
+from notifier.api.auth import principal, v1_blueprint
+from notifier.api.cursors import read_time, time_cursor
+from notifier.api.languages import lookups
+from notifier.api.reply import body_digest, done_once, shown
+from notifier.api.schemas import MatterPath, NewMatterIn, Nothing, PageQuery, StopIn, require_known_record_types
+from notifier.core.model import Channel
+from notifier.core.roster import read_objects
+from notifier.store.engine import Tx
+from notifier.surface import metrics, service
+from notifier.usecases import approve as approving
+from notifier.usecases import intake, reading, stops
+from notifier.usecases.access import Scope
+
+blueprint = v1_blueprint("matters", "Matters")
+
+
+@blueprint.post("/matters", responses={201: MatterCreatedOut})
+def create_matter(body: NewMatterIn) -> Response:
+    """Open a matter for a demand, with its people where they are known already.
+
+    Answers after everything is stored. Nothing is sent before a second officer approves. Scope: matter.write.
+    """
+    principal().require(Scope.MATTER_WRITE)
+    here = service()
+    require_known_record_types(body.demand, here.renderer.words.record_type_known)
+    people = list(read_objects(body.people, **lookups(here))) if body.people else []
+
+    def act(tx: Tx) -> MatterCreatedOut:
+        created = intake.create_matter(
+            tx,
+            body.to_matter(),
+            people,
+            principal=principal(),
+            packs=here.packs,
+            edition=here.renderer.edition.id,
+            body_digest=body_digest(),
+            vault=here.vault,
+            now=here.now(),
+        )
+        return MatterCreatedOut(
+            matter_id=created.matter_id,
+            demand_id=created.demand_id,
+            mode=principal().mode,
+            packs=list(created.packs),
+            people=ListOut.of(created.people) if created.people else None,
+        )
+
+    count = metrics().intake_rows.labels("inline").inc
+    return done_once(201, act, body_digest=body_digest(), after=lambda: count(len(people)))
+
+
+@blueprint.get("/matters", responses={200: MattersPage})
+def list_matters(query: PageQuery) -> Response:
+    """The agency's matters of this key's mode, newest first.
+
+    Scope: matter.read.
+    """
+    here = service()
+    with here.db.transaction(principal().agency_id) as tx:
+        found = reading.list_matters(
+            tx, after=read_time(query.cursor), limit=query.limit + 1, principal=principal(), vault=here.vault
+        )
+    page = found[: query.limit]
+    more = time_cursor(page[-1].created_at, page[-1].matter_id) if len(found) > len(page) else None
+    return shown(MattersPage(matters=[MatterLineOut.model_validate(line) for line in page], next_cursor=more))
+
+
+@blueprint.get("/matters/<matter_id>", responses={200: MatterOut})
+def read_matter(path: MatterPath) -> Response:
+    """A matter: its demand, and how many people stand where.
+
+    The counts by outcome add up to the rows that came in. Scope: matter.read; who demanded and whom the demand names
+    are shown with people.read only.
+    """
+    here = service()
+    with here.db.transaction(principal().agency_id) as tx:
+        return shown(MatterOut.of(reading.read_matter(tx, path.matter_id, principal=principal(), vault=here.vault)))
+
+
+@blueprint.get("/matters/<matter_id>/lists", responses={200: ListsOut})
+def read_lists(path: MatterPath) -> Response:
+    """The lists that came in for a matter, and who approved sending to them.
+
+    Scope: matter.read.
+    """
+    with service().db.transaction(principal().agency_id) as tx:
+        lists = reading.list_lists(tx, path.matter_id, principal=principal())
+        return shown(ListsOut.model_validate({"lists": lists}))
+
+
+@blueprint.post("/matters/<matter_id>/approve", responses={200: ApprovedOut})
+def approve(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the body is checked to be empty
+    """Let the notices go out to everybody listed so far.
+
+    Needs a personal key of an officer who entered none of the lists. Scope: sending.approve.
+    """
+    here = service()
+
+    def act(tx: Tx) -> ApprovedOut:
+        approved = approving.approve_sending(
+            tx,
+            path.matter_id,
+            principal=principal(),
+            packs=here.packs,
+            carrier_of=here.carrier_of,
+            carriers_are_real=here.settings.carriers_are_real,
+            now=here.now(),
+        )
+        return ApprovedOut(
+            matter_id=path.matter_id,
+            persons=approved.persons,
+            unreachable=approved.unreachable,
+            attempts=approved.attempts,
+        )
+
+    return done_once(200, act, body_digest=body_digest(), after=_ring_all)
+
+
+@blueprint.post("/matters/<matter_id>/stop", responses={200: StopPlacedOut})
+def stop(path: MatterPath, body: StopIn) -> Response:
+    """Stop sending at once: the whole matter, one channel of it, or one carrier.
+
+    One person is enough. What a carrier has already cannot be called back. Scope: sending.stop.
+    """
+    here = service()
+
+    def act(tx: Tx) -> StopPlacedOut:
+        reading.find_matter(tx, path.matter_id, principal=principal())
+        placed = stops.place_stop(
+            tx,
+            matter_id=path.matter_id,
+            channel=body.channel,
+            carrier=body.carrier,
+            reason=body.reason.value,
+            principal=principal(),
+            now=here.now(),
+        )
+        return StopPlacedOut.model_validate(placed)
+
+    return done_once(200, act, body_digest=body_digest())
+
+
+@blueprint.post("/matters/<matter_id>/resume", responses={200: LiftOut})
+def resume(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the body is checked to be empty
+    """Propose to send again, or confirm what another officer proposed.
+
+    Two officers are needed, the second with a personal key. Scope: sending.stop.
+    """
+    here = service()
+
+    def act(tx: Tx) -> LiftOut:
+        reading.find_matter(tx, path.matter_id, principal=principal())
+        lift = stops.lift_stops(tx, path.matter_id, principal=principal(), now=here.now())
+        return LiftOut(state=lift.state, stops=list(lift.stops))
+
+    return done_once(200, act, body_digest=body_digest(), after=_ring_all)
+
+
+def _ring_all() -> None:
+    for channel in Channel:
+        service().ring(channel.value)
