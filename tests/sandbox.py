@@ -1,6 +1,6 @@
 """A sandbox of the carriers in a process of its own, and somebody who catches what it posts.
 
-    with running_sandbox(webhook_url=catcher.url("/callbacks/sendgrid_email")) as sandbox: ...
+with running_sandbox(webhook_url=catcher.url("/callbacks/sendgrid_email")) as sandbox: ...
 """
 
 import http.client
@@ -140,7 +140,7 @@ def catching() -> Iterator[Catcher]:
     class Page(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:  # noqa: N802 - the library's name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             catcher.caught.append(Callback(catcher.url(self.path), headers, body, datetime.now(UTC)))

@@ -87,22 +87,31 @@ def test_what_a_program_started_ends_with_it() -> None:
 
 def test_sigterm_ends_the_block_and_all_programs() -> None:
     lines: list[str] = []
-    with pytest.raises(Stopped):  # noqa: SIM117 - the order is the point
-        with run([python("web", SLEEPER)], lines) as crew:
-            assert until(lambda: bool(lines))
+
+    def serve() -> None:
+        with run([python("web", f"import os; print(os.getpid(), flush=True); {SLEEPER}")], lines) as crew:
+            assert until(lambda: len(lines) == 2)
             os.kill(os.getpid(), signal.SIGTERM)
             crew.wait(20)
+
+    with pytest.raises(Stopped):
+        serve()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert not is_running(int(lines[0].split("| ")[1]))
+
+
+STARTER = """
+import sys; from pathlib import Path; from notifier import supervisor
+child = supervisor.Program("child", [sys.executable, "-c", sys.argv[1]], {})
+with supervisor.running([child], folder=Path("/"), say=lambda line: print(line, flush=True)) as crew:
+    crew.wait()
+"""
 
 
 def test_programs_end_when_we_are_killed_with_minus_nine() -> None:
-    code = (
-        "import sys; from pathlib import Path; from notifier import supervisor as s\n"
-        f"p = s.Program('child', [sys.executable, '-c', {'import os;print(os.getpid(), flush=True);' + SLEEPER!r}], {{}})\n"
-        "with s.running([p], folder=Path('/'), say=lambda line: print(line, flush=True)) as crew: crew.wait()"
-    )
+    command = [sys.executable, "-c", STARTER, f"import os; print(os.getpid(), flush=True); {SLEEPER}"]
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    with subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline().split("| ")[1])
         process.kill()

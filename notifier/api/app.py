@@ -2,11 +2,12 @@
 
 from typing import Any, Final
 
-from flask import Response, g
+from flask import Flask, Response, g
 from flask_openapi.blueprint import APIBlueprint
-from flask_openapi.models import Info, Schema
+from flask_openapi.models.info import Info
 from flask_openapi.models.parameter import Parameter
 from flask_openapi.models.path_item import PathItem
+from flask_openapi.models.schema import Schema
 from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
 from redis import Redis
@@ -17,7 +18,6 @@ from notifier.api.auth import ApiRequest, add_rate_headers
 from notifier.api.limits import RateLimiter
 from notifier.api.schemas import OnceHeader
 from notifier.api.validation import refuse
-from notifier.core.roster import PersonRow
 
 VERSION: Final = "1.0.0"
 OPENAPI: Final = "3.1.0"
@@ -55,7 +55,6 @@ def new_app(template_folder: str) -> OpenAPI:
     )
     app.openapi_version = OPENAPI
     app.request_class = ApiRequest
-    app.components_schemas["PersonRow"] = Schema.model_validate(_without_definitions(PersonRow))
     for blueprint in BLUEPRINTS:
         _ask_for_idempotency(blueprint.paths)
         app.register_api(blueprint)
@@ -63,7 +62,7 @@ def new_app(template_folder: str) -> OpenAPI:
     return app
 
 
-def install_limits(app: OpenAPI, redis: Redis) -> None:
+def install_limits(app: Flask, redis: Redis) -> None:
     """Count the requests of each key, and say in every answer how many are left."""
     limiter = RateLimiter(redis)
 
@@ -102,9 +101,3 @@ def _ask_for_idempotency(paths: dict[str, PathItem]) -> None:
         if item.post is not None:
             others = [p for p in item.post.parameters or [] if p.name != asked.name]
             item.post.parameters = [*others, asked]
-
-
-def _without_definitions(model: type[PersonRow]) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs")
-    return schema

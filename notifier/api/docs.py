@@ -1,4 +1,4 @@
-"""The documentation that we serve ourselves: the OpenAPI document, a page of it to read, and a page for each problem."""
+"""The documentation that we serve ourselves: the OpenAPI document, a page to read it, and a page for each problem."""
 
 import json
 from typing import Any, Final, cast

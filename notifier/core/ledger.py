@@ -12,21 +12,37 @@ objects, and no floats and no null; within it `json.dumps` with sorted keys writ
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from notifier.core.errors import LedgerError
 from notifier.core.events import FORMAT_VERSION, REGISTRY, EventType, problems
-from notifier.core.model import Actor
+from notifier.core.model import Actor, ActorKind
 
 Json: TypeAlias = "str | bool | int | Sequence[Json] | Mapping[str, Json]"
 
 MAX_EVENT_BYTES: Final = 8192
 MAX_INTEGER: Final = 2**53 - 1
 _COMMIT_PREFIX: Final = b"notice-log/v1\0"
+_REQUIRED: Final = {
+    "v": int,
+    "eid": str,
+    "type": str,
+    "at": str,
+    "mseq": int,
+    "mprev": str,
+    "actor": dict,
+    "data": dict,
+}
+_OPTIONAL: Final = {"person": str, "etsi": str, "commit": dict}
+_CHAIN: Final = {"matter": str, "agency": str}  # exactly one of them
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_AT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\Z", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}\Z")
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
@@ -68,7 +84,10 @@ def canonical(value: Json) -> bytes:
         LedgerError: a member that the schema does not allow.
     """
     _require_schema(value)
-    return _encode(value).encode()
+    try:
+        return _encode(value).encode()
+    except UnicodeEncodeError:
+        raise LedgerError("half of a surrogate pair") from None
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -137,30 +156,31 @@ def extend(
 def verify_chain(bodies: Iterable[bytes], *, chain: UUID) -> tuple[int, bytes]:
     """Walk the stored bytes of one chain from its beginning; returns (count, head).
 
-    Checks, for each event: (1) its bytes are canonical; (2) the registry knows it; (3) it names this chain, the next
-    number and the hash of the event before it; (4) time does not go back by itself: `at` never decreases.
+    Checks, for each event: (1) its bytes are canonical; (2) it has the members that an event has, and no others;
+    (3) the registry knows it; (4) it names this chain, the next number and the hash of the event before it; (5) it
+    was not there before, and time does not go back by itself: `at` never decreases.
 
     Raises:
         LedgerError: any of these does not hold; the number of the event is in the text.
     """
     seq, head, last_at = 0, b"", ""
+    seen: set[str] = set()
     for body in bodies:
-        leaf = _parse(body, seq)
-        if canonical(leaf) != body:  # (1)
-            raise LedgerError(_at(seq, "not canonical"))
-        data, commits = leaf.get("data"), leaf.get("commit", {})
-        if not isinstance(data, dict) or not isinstance(commits, dict):
-            raise LedgerError(_at(seq, "wrong shape"))
-        found = problems(str(leaf.get("type")), data=data, commits=commits, person="person" in leaf)  # (2)
-        if found or leaf.get("v") != FORMAT_VERSION:
-            raise LedgerError(_at(seq, "; ".join(found) or "unknown version"))
-        named = leaf.get("matter", leaf.get("agency"))
-        if named != str(chain) or leaf.get("mseq") != seq or leaf.get("mprev") != head.hex():  # (3)
+        leaf = _parse(body, seq)  # (1)
+        wrong = _misshapen(leaf)  # (2)
+        if wrong:
+            raise LedgerError(_at(seq, wrong))
+        commits = leaf.get("commit", {})
+        found = problems(leaf["type"], data=leaf["data"], commits=commits, person="person" in leaf)  # (3)
+        if found or leaf["v"] != FORMAT_VERSION or leaf.get("etsi") != REGISTRY[EventType(leaf["type"])].etsi:
+            raise LedgerError(_at(seq, "; ".join(found) or "not as the registry has it"))
+        named = leaf.get("matter", leaf.get("agency"))  # (4)
+        if named != str(chain) or leaf["mseq"] != seq or leaf["mprev"] != head.hex():
             raise LedgerError(_at(seq, "does not follow the event before it"))
-        stamp = str(leaf.get("at"))
-        if stamp < last_at:  # (4)
-            raise LedgerError(_at(seq, "earlier than the event before it"))
-        seq, head, last_at = seq + 1, leaf_hash(body), stamp
+        if leaf["eid"] in seen or leaf["at"] < last_at:  # (5)
+            raise LedgerError(_at(seq, "is there twice, or earlier than the event before it"))
+        seen.add(leaf["eid"])
+        seq, head, last_at = seq + 1, leaf_hash(body), leaf["at"]
     return seq, head
 
 
@@ -168,20 +188,42 @@ def _at(seq: int, what: str) -> str:
     return f"event {seq}: {what}"
 
 
-def _parse(body: bytes, seq: int) -> dict[str, Json]:
+def _parse(body: bytes, seq: int) -> dict[str, Any]:
+    """The event in these bytes, which must be its canonical ones."""
     try:
         leaf = json.loads(body)
-    except ValueError:
+        is_canonical = canonical(leaf) == body
+    except LedgerError as error:
+        raise LedgerError(_at(seq, str(error))) from None
+    except (ValueError, RecursionError):
         raise LedgerError(_at(seq, "not JSON")) from None
-    if not isinstance(leaf, dict):
-        raise LedgerError(_at(seq, "wrong shape"))
+    if not is_canonical or not isinstance(leaf, dict):
+        raise LedgerError(_at(seq, "not canonical" if isinstance(leaf, dict) else "wrong shape"))
     return leaf
 
 
+def _misshapen(leaf: Mapping[str, Any]) -> str:
+    """What is wrong with an event's members; "" when nothing is. A boolean is no number here, unlike in Python."""
+    kinds = _REQUIRED | _OPTIONAL | _CHAIN
+    if not _REQUIRED.keys() <= leaf.keys() <= kinds.keys() or len(_CHAIN.keys() & leaf.keys()) != 1:
+        return "a member is missing or unknown"
+    if any(type(value) is not kinds[name] for name, value in leaf.items()):
+        return "a member is of the wrong kind"
+    actor, commits = leaf["actor"], leaf.get("commit", {"": "0" * 64})
+    is_right = (
+        all(_ID.match(leaf[name]) for name in ("eid", "person", "matter", "agency") if name in leaf)
+        and _AT.match(leaf["at"]) is not None
+        and actor.keys() == {"kind", "id"}
+        and actor["kind"] in set(ActorKind)
+        and isinstance(actor["id"], str)
+        and bool(commits)
+        and all(isinstance(value, str) and _SHA256.match(value) for value in commits.values())
+    )
+    return "" if is_right else "wrong shape"
+
+
 def _require_schema(value: Json) -> None:
-    if isinstance(value, str):
-        return
-    if isinstance(value, bool):
+    if isinstance(value, str | bool):
         return
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:

@@ -175,6 +175,7 @@ class PersonOutcome(StrEnum):
     STOPPED = auto()
     IN_PROGRESS = auto()
     ON_ITS_WAY = auto()
+    UNCERTAIN = auto()
     DELIVERED = auto()
     NO_WORD = auto()
     NOT_REACHED = auto()
@@ -196,7 +197,8 @@ OUTCOME_MEANING: Mapping[PersonOutcome, str] = MappingProxyType(
         PersonOutcome.AWAITING_APPROVAL: "On the list; sending has not been approved yet.",
         PersonOutcome.STOPPED: "Sending was stopped before anything went out.",
         PersonOutcome.IN_PROGRESS: "At least one message is still to be handed over.",
-        PersonOutcome.ON_ITS_WAY: "Everything was handed over; no carrier has said yet that anything arrived.",
+        PersonOutcome.ON_ITS_WAY: "Handed over; no carrier has said yet that anything arrived.",
+        PersonOutcome.UNCERTAIN: "A carrier gave no clear answer: nobody knows yet whether anything went out.",
         PersonOutcome.DELIVERED: "A carrier says that at least one message arrived. This is not yet service in law.",
         PersonOutcome.NO_WORD: "Everything was handed over and the carriers never said more.",
         PersonOutcome.NOT_REACHED: "Every message failed or came back. A caseworker must find another way.",
@@ -216,7 +218,8 @@ def outcome(statuses: Collection[AttemptStatus], *, has_usable_contact: bool, ap
 _TELLING: Sequence[tuple[frozenset[AttemptStatus], PersonOutcome]] = (
     (frozenset({S.DELIVERED}), PersonOutcome.DELIVERED),
     (frozenset({S.PLANNED, S.SENDING}), PersonOutcome.IN_PROGRESS),
-    (frozenset({S.HANDED_OVER, S.ACCEPTED, S.UNKNOWN}), PersonOutcome.ON_ITS_WAY),
+    (frozenset({S.HANDED_OVER, S.ACCEPTED}), PersonOutcome.ON_ITS_WAY),
+    (frozenset({S.UNKNOWN}), PersonOutcome.UNCERTAIN),
     (frozenset({S.SILENT}), PersonOutcome.NO_WORD),
     (frozenset({S.FAILED, S.RETURNED}), PersonOutcome.NOT_REACHED),
     (frozenset({S.CANCELLED}), PersonOutcome.STOPPED),

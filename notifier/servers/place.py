@@ -44,11 +44,16 @@ class Place:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the place while a server is looked for and started, so that two starters cannot both start one."""
+        """Hold the place while a server is looked for and started, so that two starters cannot both start one.
+
+        An OSError in the block comes out as CannotStart.
+        """
         handle = self._open_lock("lock")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+        except OSError as error:
+            raise self.why(f"the server's files cannot be used ({error.strerror})") from error
         finally:
             os.close(handle)
 

@@ -129,6 +129,9 @@ def start(folder: Path, *, version: int | None = None, durable: bool = True) -> 
         try:
             _await_ready(layout, process)
             _make_owner(layout)
+        except psycopg.Error as error:
+            stop(process, (signal.SIGQUIT,), grace=5)
+            raise place.why("PostgreSQL runs, but not with our passwords or our role") from error
         except BaseException:
             stop(process, (signal.SIGQUIT,), grace=5)
             raise

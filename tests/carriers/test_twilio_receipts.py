@@ -29,7 +29,12 @@ def reader(*tokens: str) -> TwilioReceipts:
 
 
 def callback(
-    body: bytes | Mapping[str, str], *, url: str = URL, signed_url: str | None = None, token: str = TOKEN, **headers: str
+    body: bytes | Mapping[str, str],
+    *,
+    url: str = URL,
+    signed_url: str | None = None,
+    token: str = TOKEN,
+    **headers: str,
 ) -> Callback:
     """A callback signed by the SDK's own code, unless it brings a signature."""
     raw = body if isinstance(body, bytes) else urlencode(body).encode()
@@ -118,9 +123,7 @@ def test_a_changed_field_is_refused() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_not_proved_is_refused_by_name(given: Callback, code: str) -> None:
-    # The SDK's own code signs only what it can read, so the last one is unsigned in effect.
-    headers = {**given.headers, "x-twilio-signature": given.headers["x-twilio-signature"][::-1]}
-    assert refusal(Callback(given.url, headers, given.body, given.received_at)) == code
+    assert refusal(given) == code
 
 
 @given(st.dictionaries(st.text(), st.text(), max_size=6), st.text(min_size=1), st.booleans())
@@ -288,7 +291,10 @@ def test_the_sandboxs_receipts_lead_every_magic_number_to_its_end(
                 statuses[receipt.attempt_id] = advance(statuses[receipt.attempt_id], receipt.event)
                 reasons[receipt.attempt_id] = receipt.reason or reasons.get(receipt.attempt_id)
     found = {
-        ending: (statuses[m.attempt_id], reasons.get(m.attempt_id) if statuses[m.attempt_id] is AttemptStatus.FAILED else None)
+        ending: (
+            statuses[m.attempt_id],
+            reasons.get(m.attempt_id) if statuses[m.attempt_id] is AttemptStatus.FAILED else None,
+        )
         for ending, m in zip(LIVES, messages, strict=True)
     }
     assert found == LIVES

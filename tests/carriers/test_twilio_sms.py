@@ -109,7 +109,9 @@ def test_what_is_handed_over_carries_our_ids_the_exact_text_and_its_own_id(
     sandbox: Sandbox, catcher: Catcher, wires: Mapping[str, Wire]
 ) -> None:
     message = sms("+12025550101", "Señora “Ana” – ’21’ 你好 & = + %")
-    [result] = send([message], wire=wire_of(wires), base_url=sandbox.url, public=catcher.url(), sender="MG" + "0123456789abcdef" * 2)
+    [result] = send(
+        [message], wire=wire_of(wires), base_url=sandbox.url, public=catcher.url(), sender="MG" + "0123456789abcdef" * 2
+    )
     assert result.outcome is Outcome.HANDED_OVER
     [line] = sandbox.record(kind="taken", attempt=str(message.attempt_id))
     assert line["ref"] == result.carrier_ref
@@ -210,9 +212,7 @@ def test_the_request_has_the_parameters_that_were_decided(catcher: Catcher, wire
         "Body": ["One text"],
         "ValidityPeriod": ["14400"],
         "SmartEncoded": ["false"],
-        "StatusCallback": [
-            f"{PUBLIC}/callbacks/twilio_sms?agency={message.agency_id}&attempt={message.attempt_id}"
-        ],
+        "StatusCallback": [f"{PUBLIC}/callbacks/twilio_sms?agency={message.agency_id}&attempt={message.attempt_id}"],
     }
 
 

@@ -12,7 +12,7 @@ codes = st.from_regex(r"[0-9]{10}", fullmatch=True).map(from_digits)
 
 @pytest.mark.parametrize(
     ("digits", "check"),
-    [("0794", "5"), ("8609574271", "9"), ("4829163704", "7"), ("0000000000", "2")],
+    [("0794", "5"), ("8609574271", "9"), ("4829163704", "7")],
 )
 def test_the_check_digit_is_iso_7064_mod_11_10(digits: str, check: str) -> None:
     # 0794-5 is the example of the standard itself; 8609574271-9 is a published specimen of another user of it.
@@ -44,7 +44,7 @@ def test_almost_every_swap_of_two_neighbours_is_found() -> None:
             swapped = code[:place] + code[place + 1] + code[place] + code[place + 2 :]
             swaps += 1
             missed += parse_code(swapped) is not None
-    assert 0 < swaps
+    assert swaps > 0
     assert missed / swaps < 0.03
 
 
@@ -60,7 +60,7 @@ def test_almost_every_swap_of_two_neighbours_is_found() -> None:
         "\u200e4829-1637-047\u200f",
         "٤٨٢٩-١٦٣٧-٠٤٧",
         "४८२९ १६३७ ०४७",
-        "4829-1637-047",
+        "\uff14\uff18\uff12\uff19\uff11\uff16\uff13\uff17\uff10\uff14\uff17",
     ],
 )
 def test_spaces_dashes_and_digits_of_any_script_are_understood(text: str) -> None:

@@ -175,7 +175,8 @@ def test_a_person_waits_for_the_approval_and_then_for_the_sending() -> None:
     ("found", "expected"),
     [
         ([S.PLANNED, S.FAILED], PersonOutcome.IN_PROGRESS),
-        ([S.UNKNOWN, S.FAILED], PersonOutcome.ON_ITS_WAY),
+        ([S.UNKNOWN, S.FAILED], PersonOutcome.UNCERTAIN),
+        ([S.UNKNOWN, S.HANDED_OVER], PersonOutcome.ON_ITS_WAY),
         ([S.ACCEPTED, S.SILENT], PersonOutcome.ON_ITS_WAY),
         ([S.SILENT, S.RETURNED], PersonOutcome.NO_WORD),
         ([S.CANCELLED], PersonOutcome.STOPPED),

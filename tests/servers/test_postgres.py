@@ -234,3 +234,13 @@ def test_a_failed_start_says_where_to_look(server_folder: Path) -> None:
         postgres.start(folder, durable=False)
     assert "no_such_setting" in str(caught.value)
     assert "server.log" in str(caught.value)
+
+
+def test_a_lost_password_is_told_and_ends_the_server(server_folder: Path) -> None:
+    folder = server_folder / "lost"
+    with postgres.running(folder, durable=False) as server:
+        home = server.folder
+    (home / "admin-password").write_text("wrong\n")
+    with pytest.raises(CannotStart, match="not with our passwords"):
+        postgres.start(folder, durable=False)
+    assert not (home / "data" / "postmaster.pid").exists()

@@ -73,7 +73,12 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """What is still to happen: steps, held receipts, posts under way."""
-        return self.planned + len(self._held) + len(self._tasks) + len(self._events)
+        return self.planned + self.held + len(self._tasks) + len(self._events)
+
+    @property
+    def held(self) -> int:
+        """Posts that are held back (an array of events is one)."""
+        return len(self._held)
 
     def plan(self, delays: int, act: Callable[..., None], *args: object) -> None:
         """Do something after so many delays."""

@@ -1,7 +1,7 @@
 """The sandbox's process: one port for both vendors, plus what only a sandbox has.
 
 GET  /record[?after=n]   its own record, one JSON line each
-GET  /record/summary     counts, what is still waiting, CPU used
+GET  /record/summary     counts, what is still waiting or held, CPU used
 POST /control            {"delay_ms", "answer_delay_ms", "hang_ms", "receipts", "webhook_url"}: any of them
 GET  /keys               the public key that email events are signed for
 GET  /healthz            ready
@@ -64,7 +64,7 @@ class Sandbox:
         return Response(body=lines, content_type="application/x-ndjson")
 
     def _summary(self, _: BaseRequest) -> Response:
-        return json_answer(200, {**self.record.summary(), "waiting": self.outbox.waiting})
+        return json_answer(200, {**self.record.summary(), "waiting": self.outbox.waiting, "held": self.outbox.held})
 
     async def _control(self, request: BaseRequest) -> Response:
         try:
@@ -90,9 +90,7 @@ async def serve(
     sandbox = Sandbox(options)
     server = Server(
         sandbox.answer,
-        request_factory=partial(
-            BaseRequest, loop=asyncio.get_running_loop(), client_max_size=LARGEST_BODY
-        ),
+        request_factory=partial(BaseRequest, loop=asyncio.get_running_loop(), client_max_size=LARGEST_BODY),
         handler_cancellation=True,
     )
     runner = ServerRunner(server, access_log=None, shutdown_timeout=0.1)

@@ -1,0 +1,114 @@
+"""The WSGI application: the surfaces that the settings ask for, in one process or in several.
+
+Every answer gets a request id and headers that let a browser do nothing it need not. Every request is logged by its
+route's template, never by its address, its query or its body.
+"""
+
+import hashlib
+import os
+import time
+from base64 import b64encode
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, Response, g, request
+from psycopg import OperationalError as DriverOperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from notifier.api import health
+from notifier.api.app import install_limits, new_app
+from notifier.api.errors import register_problems
+from notifier.bootstrap import build
+from notifier.callbacks import routes as callbacks
+from notifier.public import routes as public
+from notifier.service import CONFIG_DIR, TEMPLATE_DIR, Service
+from notifier.settings import Settings
+from notifier.surface import attach, request_id
+from notifier.telemetry import Metrics, configure_logging, get_logger, new_metrics
+
+UNAVAILABLE: Final = (OperationalError, InterfaceError, PoolTimeoutError, DriverOperationalError)
+HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+HSTS: Final = "max-age=31536000"
+
+log = get_logger(__name__)
+
+
+def create_app(service: Service | None = None) -> Flask:
+    """The application of a service; without one it is built from the environment, logs included."""
+    if service is None:
+        settings = Settings.load(os.environ, CONFIG_DIR)
+        configure_logging(settings.log_level)
+        service = build(settings)
+    surfaces, base_url = service.settings.surfaces, service.settings.public_base_url or ""
+    if "api" in surfaces:
+        app: Flask = new_app(str(TEMPLATE_DIR))
+    else:
+        app = Flask("notifier", static_folder=None, template_folder=str(TEMPLATE_DIR))
+    app.url_map.merge_slashes = False  # an address is right or wrong; a redirect would drop a carrier's body
+    _install_hooks(app, service, new_metrics())
+    register_problems(app, base_url=base_url, unavailable=UNAVAILABLE)
+    app.register_blueprint(health.blueprint)
+    if "api" in surfaces:
+        install_limits(app, service.redis)
+    if "callbacks" in surfaces:
+        app.register_blueprint(callbacks.blueprint)
+    if "public" in surfaces:
+        app.register_blueprint(public.blueprint)
+    return app
+
+
+def _install_hooks(app: Flask, service: Service, metrics: Metrics) -> None:
+    headers = HEADERS | {"Content-Security-Policy": content_security_policy(TEMPLATE_DIR)}
+    if (service.settings.public_base_url or "").startswith("https:"):
+        headers["Strict-Transport-Security"] = HSTS
+
+    def begin() -> None:
+        g.began = time.perf_counter()
+        attach(service, metrics, request.headers.get("X-Request-Id"))
+
+    def finish(response: Response) -> Response:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = request_id()
+        _account_for(response, metrics)
+        return response
+
+    app.before_request(begin)
+    app.after_request(finish)
+
+
+def _account_for(response: Response, metrics: Metrics) -> None:
+    route = request.url_rule.rule if request.url_rule else "(none)"
+    seconds = time.perf_counter() - g.began
+    method = request.method if request.method in METHODS else "(other)"
+    metrics.requests.labels(route, method, response.status_code).inc()
+    metrics.seconds.labels(route).observe(seconds)
+    principal = g.get("principal")
+    log.info(
+        "request",
+        route=route,
+        method=method,
+        status=response.status_code,
+        ms=round(seconds * 1000, 1),
+        request_id=request_id(),
+        agency_id=str(principal.agency_id) if principal else None,
+    )
+
+
+def content_security_policy(template_dir: Path) -> str:
+    """Nothing but our own style sheet, which stands in the page and is named by its hash."""
+    style = (template_dir / "public" / "style.css").read_text(encoding="utf-8").removesuffix("\n")
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
