@@ -115,11 +115,12 @@ def test_every_wrong_setting_is_named_at_once() -> None:
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(min_size=8), max_size=8))
 def test_no_problem_ever_quotes_a_value(environ: dict[str, str]) -> None:
+    told = ""
     try:
         load(environ)
     except SettingsError as error:
-        for value in environ.values():
-            assert value not in str(error) or value in " ".join(NAMES)
+        told = str(error)
+    assert not [value for value in environ.values() if value in told]
 
 
 @pytest.mark.parametrize("carrier", [TWILIO, SENDGRID, LOB])
@@ -223,7 +224,7 @@ def test_a_secret_in_a_file_is_refused(tmp_path: Path) -> None:
     assert problems({}, tmp_path) == (
         "LOB_API_KEY must not stand in config/settings.toml: give it in the environment",
         "NOTIFIER_BIND in config/settings.toml must be a text in quotes",
-        "BIND is no setting; is NOTIFIER_BIND meant?",
+        "BIND is no setting",
     )
 
 

@@ -214,7 +214,7 @@ def _misshapen(leaf: Mapping[str, Any]) -> str:
         all(_ID.match(leaf[name]) for name in ("eid", "person", "matter", "agency") if name in leaf)
         and _AT.match(leaf["at"]) is not None
         and actor.keys() == {"kind", "id"}
-        and actor["kind"] in set(ActorKind)
+        and actor["kind"] in tuple(ActorKind)
         and isinstance(actor["id"], str)
         and bool(commits)
         and all(isinstance(value, str) and _SHA256.match(value) for value in commits.values())

@@ -1,6 +1,6 @@
 """The words of the domain as types (docs/data-model.md). Standard library only: the verifier imports this."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
@@ -138,11 +138,11 @@ class Actor:
 class PostalAddress:
     """An address as it is printed. `lines` are the street lines; `country` is ISO 3166-1 alpha-2."""
 
-    lines: tuple[str, ...]
-    city: str
-    region: str
-    postal_code: str
-    country: str = "US"
+    lines: tuple[str, ...] = field(repr=False)
+    city: str = field(repr=False)
+    region: str = field(repr=False)
+    postal_code: str = field(repr=False)
+    country: str = field(default="US", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class ContactPoint:
     """
 
     kind: ContactKind
-    value: str
+    value: str = field(repr=False)
     address: PostalAddress | None = None
     problem: str | None = None
 
@@ -167,11 +167,11 @@ class ContactPoint:
 class Demand:
     """What the agency received. Text fields are personal or confidential: they are stored sealed only."""
 
-    issuer: str
+    issuer: str = field(repr=False)
     issuer_class: IssuerClass
     instrument: Instrument
-    number: str
-    dated: str
+    number: str = field(repr=False)
+    dated: str = field(repr=False)
     received_on: str
     return_date: str | None
     judge_signed: JudgeSigned

@@ -97,7 +97,10 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
         (S.DELIVERED, E.BOUNCED): S.FAILED,
         (S.DELIVERED, E.CAME_BACK): S.RETURNED,
         # A receipt for something we cancelled proves that it went out.
+        (S.CANCELLED, E.HANDED_OVER): S.HANDED_OVER,
         (S.CANCELLED, E.ACCEPTED): S.ACCEPTED,
+        (S.CANCELLED, E.REFUSED): S.FAILED,
+        (S.CANCELLED, E.BOUNCED): S.FAILED,
         (S.CANCELLED, E.ARRIVED): S.DELIVERED,
         (S.CANCELLED, E.CAME_BACK): S.RETURNED,
     }
@@ -193,7 +196,7 @@ class PersonOutcome(StrEnum):
 
 OUTCOME_MEANING: Mapping[PersonOutcome, str] = MappingProxyType(
     {
-        PersonOutcome.UNREACHABLE: "There is no usable phone, email or postal address. A caseworker must find one.",
+        PersonOutcome.UNREACHABLE: "There is no phone, email or postal address that can be used. A caseworker must find one.",
         PersonOutcome.AWAITING_APPROVAL: "On the list; sending has not been approved yet.",
         PersonOutcome.STOPPED: "Sending was stopped before anything went out.",
         PersonOutcome.IN_PROGRESS: "At least one message is still to be handed over.",

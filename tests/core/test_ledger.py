@@ -1,0 +1,382 @@
+"""The chain of events: its bytes are those of RFC 8785, and nothing in it can be changed unseen."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+import rfc8785
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from notifier.core.errors import LedgerError
+from notifier.core.events import EventType
+from notifier.core.ledger import (
+    MAX_INTEGER,
+    Chained,
+    Draft,
+    Json,
+    canonical,
+    commitment,
+    extend,
+    leaf_hash,
+    timestamp,
+    verify_chain,
+)
+from notifier.core.model import Actor
+
+MATTER = UUID("00000000-0000-4000-8000-00000000aaaa")
+OFFICER = Actor.officer(UUID("00000000-0000-4000-8000-00000000bbbb"))
+NOW = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+names = st.text(st.characters(max_codepoint=127), max_size=10)
+integers = st.integers(-MAX_INTEGER, MAX_INTEGER)
+values: st.SearchStrategy[Json] = st.recursive(
+    st.booleans() | integers | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(values)
+@example({"\u007f": "\u2028\u2029\x00\x1f\b\f\n\r\t\"\\/", "": [], "a": {}, "A": MAX_INTEGER, "b": -MAX_INTEGER})
+def test_canonical_bytes_are_those_of_rfc_8785(value: Json) -> None:
+    assert canonical(value) == rfc8785.dumps(_plain(value))
+
+
+@given(values)
+def test_canonical_bytes_say_the_same_when_they_are_read_back(value: Json) -> None:
+    assert json.loads(canonical(value)) == _plain(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1.0,
+        float("nan"),
+        None,
+        {"a": None},
+        [1.5],
+        {"é": 1},
+        {1: "a"},
+        MAX_INTEGER + 1,
+        -MAX_INTEGER - 1,
+        "\ud800",
+        {"a": ["\udfff"]},
+        b"bytes",
+        {"a"},
+        NOW,
+        MATTER,
+    ],
+    ids=repr,
+)
+def test_a_value_outside_the_schema_is_refused(value: Any) -> None:
+    with pytest.raises(LedgerError):
+        canonical(value)
+
+
+def test_a_leaf_is_hashed_with_the_prefix_of_rfc_6962() -> None:
+    assert leaf_hash(b"") == bytes.fromhex("6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d")
+    assert leaf_hash(b"x") == hashlib.sha256(b"\x00x").digest()
+
+
+def test_a_commitment_is_bound_to_its_event_its_field_and_its_value() -> None:
+    salt, eid = bytes(32), UUID(int=1)
+    made = commitment(salt, eid, "person", b"value")
+    assert made == hmac.digest(salt, b"notice-log/v1\0" + str(eid).encode() + b"\0person\0value", "sha256")
+    others = {
+        commitment(b"\1" * 32, eid, "person", b"value"),
+        commitment(salt, UUID(int=2), "person", b"value"),
+        commitment(salt, eid, "receipt", b"value"),
+        commitment(salt, eid, "person", b"valuf"),
+    }
+    assert len(others | {made}) == 5
+
+
+def test_a_time_is_written_in_utc_with_microseconds() -> None:
+    denver = timezone(timedelta(hours=-7))
+    assert timestamp(datetime(2026, 11, 22, 9, 0, 0, 7, denver)) == "2026-11-22T16:00:00.000007Z"
+    assert timestamp(NOW) == "2026-11-22T16:00:00.000000Z"
+    with pytest.raises(LedgerError, match="naive"):
+        timestamp(datetime(2026, 11, 22))  # noqa: DTZ001 # the mistake itself
+
+
+def test_a_chain_begins_with_nothing_before_it() -> None:
+    assert verify_chain([], chain=MATTER) == (0, b"")
+    first = chained(1)[0]
+    leaf = json.loads(first.body)
+    assert (leaf["mseq"], leaf["mprev"], leaf["matter"]) == (0, "", str(MATTER))
+    assert verify_chain([first.body], chain=MATTER) == (1, first.leaf)
+
+
+def test_an_event_names_the_hash_of_the_one_before_it() -> None:
+    events = chained(4)
+    for before, event in zip(events, events[1:], strict=False):
+        assert json.loads(event.body)["mprev"] == before.leaf.hex() == leaf_hash(before.body).hex()
+
+
+def test_a_chain_can_be_extended_in_steps() -> None:
+    drafts = [draft(n) for n in range(5)]
+    at_once = extend(drafts, chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+    first = extend(drafts[:2], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+    rest = extend(drafts[2:], chain=MATTER, is_matter=True, seq=2, head=first[-1].leaf, at=NOW)
+    assert [*first, *rest] == at_once
+
+
+def test_the_chain_of_an_agency_says_so() -> None:
+    made = Draft(UUID(int=1), EventType.AGENCY_CREATED, Actor.system("cli"), {"zone": "America/Denver"})
+    event = extend([made], chain=MATTER, is_matter=False, seq=0, head=b"", at=NOW)[0]
+    assert json.loads(event.body)["agency"] == str(MATTER)
+    assert verify_chain([event.body], chain=MATTER) == (1, event.leaf)
+
+
+def test_an_event_names_its_etsi_event_where_there_is_one() -> None:
+    data = {"attempt": str(UUID(int=7)), "status": "handed_over"}
+    made = Draft(UUID(int=1), EventType.ATTEMPT_HANDED_OVER, Actor.system("dispatch"), data, person=UUID(int=8))
+    event = extend([made], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)[0]
+    assert json.loads(event.body)["etsi"] == "RelayToNonERDS"
+    assert "etsi" not in json.loads(chained(1)[0].body)
+
+
+def test_an_event_over_eight_kib_is_refused() -> None:
+    too_long = replace(draft(0), data={"attempt": "x" * 8192})
+    with pytest.raises(LedgerError, match="over 8192 bytes"):
+        extend([too_long], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"data": {}},
+        {"data": {"attempt": "a", "name": "Example"}},
+        {"person": None},
+        {"commits": {"person": bytes(32)}},
+        {"data": {"attempt": "a", "status": 1.5}},
+        {"data": {"attempt": "a", "status": "\ud800"}},
+    ],
+    ids=["missing member", "unknown member", "no person", "unknown commitment", "a float", "half a pair"],
+)
+def test_a_draft_that_the_registry_does_not_allow_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(LedgerError) as caught:
+        extend([replace(draft(0), **wrong)], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+    assert "Example" not in str(caught.value)
+
+
+# What an attacker with the database can do to the stored bytes, held against the head.
+
+
+@given(st.integers(1, 6), st.data())
+def test_no_single_bit_can_be_flipped(length: int, data: st.DataObject) -> None:
+    events = chained(length)
+    victim = data.draw(st.integers(0, length - 1))
+    bit = data.draw(st.integers(0, len(events[victim].body) * 8 - 1))
+    body = bytearray(events[victim].body)
+    body[bit // 8] ^= 1 << bit % 8
+    bodies = [event.body for event in events]
+    bodies[victim] = bytes(body)
+    assert not holds(bodies, events)
+
+
+def test_no_bit_of_a_whole_event_can_be_flipped() -> None:
+    events = chained(1)
+    for bit in range(len(events[0].body) * 8):
+        body = bytearray(events[0].body)
+        body[bit // 8] ^= 1 << bit % 8
+        assert not holds([bytes(body)], events)
+
+
+@given(st.integers(1, 6), st.data())
+def test_no_event_can_be_dropped(length: int, data: st.DataObject) -> None:
+    events = chained(length)
+    bodies = [event.body for event in events]
+    del bodies[data.draw(st.integers(0, length - 1))]
+    assert not holds(bodies, events)
+
+
+@given(st.integers(1, 6), st.data())
+def test_the_end_cannot_be_cut_off(length: int, data: st.DataObject) -> None:
+    events = chained(length)
+    assert not holds([event.body for event in events[: data.draw(st.integers(0, length - 1))]], events)
+
+
+@given(st.integers(1, 6), st.data())
+def test_no_event_can_be_put_in(length: int, data: st.DataObject) -> None:
+    events = chained(length)
+    place = data.draw(st.integers(0, length))
+    before = events[place - 1].leaf if place else b""
+    forged = extend([draft(99)], chain=MATTER, is_matter=True, seq=place, head=before, at=NOW)[0]
+    bodies = [event.body for event in events]
+    bodies.insert(place, data.draw(st.sampled_from([forged.body, *bodies])))
+    assert not holds(bodies, events)
+
+
+@given(st.permutations(range(5)))
+def test_no_two_events_can_change_places(order: Sequence[int]) -> None:
+    assume(list(order) != sorted(order))
+    events = chained(5)
+    assert not holds([events[place].body for place in order], events)
+
+
+@given(st.integers(0, 4))
+def test_nothing_can_be_rewritten_from_the_middle_on(place: int) -> None:
+    events = chained(5)
+    before = events[place - 1].leaf if place else b""
+    forged = extend(
+        [draft(n) for n in range(50, 55 - place)], chain=MATTER, is_matter=True, seq=place, head=before, at=NOW
+    )
+    bodies = [event.body for event in [*events[:place], *forged]]
+    assert verify_chain(bodies, chain=MATTER)[0] == 5  # in itself it is a chain
+    assert not holds(bodies, events)  # and not the one of this head
+
+
+def test_a_chain_of_another_matter_does_not_pass_for_this_one() -> None:
+    events = chained(3)
+    with pytest.raises(LedgerError):
+        verify_chain([event.body for event in events], chain=UUID(int=5))
+
+
+# What somebody could write who makes a new chain, head and all: still nothing that the registry does not have.
+
+
+def _change(**members: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda leaf: leaf.update(members)
+
+
+def _drop(name: str) -> Callable[[dict[str, Any]], None]:
+    return lambda leaf: leaf.pop(name)
+
+
+FORGERIES: Mapping[str, Callable[[dict[str, Any]], None]] = {
+    "another version": _change(v=2),
+    "true for version 1": _change(v=True),
+    "false for number 0": _change(mseq=False),
+    "no version": _drop("v"),
+    "an unknown type": _change(type="release.granted"),
+    "an unknown member": _change(name="Example Person"),
+    "an unknown datum": lambda leaf: leaf["data"].update(name="Example Person"),
+    "a datum missing": lambda leaf: leaf["data"].pop("attempt"),
+    "no person": _drop("person"),
+    "a person without an id": _change(person="Example Person"),
+    "no actor": _drop("actor"),
+    "an actor of no kind": _change(actor={"kind": "robot", "id": "r"}),
+    "an actor of a list": _change(actor={"kind": [], "id": "r"}),
+    "an actor with a name": _change(actor={"kind": "officer", "id": "x", "name": "Example"}),
+    "an actor without id": _change(actor={"kind": "officer", "id": 5}),
+    "the wrong etsi event": _change(etsi="ContentHandover"),
+    "a local time": _change(at="2026-11-22T09:00:00.000000-07:00"),
+    "no microseconds": _change(at="2026-11-22T16:00:00Z"),
+    "no id": _drop("eid"),
+    "an id that is none": _change(eid="1"),
+    "both chains": _change(agency=str(MATTER)),
+    "no chain": _drop("matter"),
+    "commitments that are none": _change(commit={"text": "Example Person"}),
+    "commitments to nothing": _change(commit={}),
+    "data as a list": _change(data=[]),
+    "a float": lambda leaf: leaf["data"].update(status=1.5),
+    "a null": lambda leaf: leaf["data"].update(status=None),
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+def test_a_forged_event_is_refused(forge: Callable[[dict[str, Any]], None]) -> None:
+    leaf = json.loads(chained(1)[0].body)
+    forge(leaf)
+    body = json.dumps(leaf, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    with pytest.raises(LedgerError, match="^event 0: ") as caught:
+        verify_chain([body], chain=MATTER)
+    assert "Example" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"9" * 5000,
+        b'{"v":"\\ud800"}',
+        b'{"v":1e400}',
+        b'{"v":NaN}',
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_bytes_that_are_no_event_are_refused(body: bytes) -> None:
+    with pytest.raises(LedgerError, match="^event 0: "):
+        verify_chain([body], chain=MATTER)
+
+
+@given(st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_refused_and_nothing_else_happens(body: bytes) -> None:
+    with pytest.raises(LedgerError):
+        verify_chain([body], chain=MATTER)
+
+
+@pytest.mark.parametrize("spelling", ["spaces", "another order", "escapes", "twice a member"])
+def test_an_event_spelled_otherwise_is_refused_though_it_says_the_same(spelling: str) -> None:
+    body = chained(1)[0].body
+    leaf = json.loads(body)
+    spelled = {
+        "spaces": json.dumps(leaf, sort_keys=True).encode(),
+        "another order": json.dumps(dict(reversed(leaf.items())), separators=(",", ":")).encode(),
+        "escapes": body.replace(b"status", b"\\u0073tatus"),
+        "twice a member": b'{"v":1,' + body[1:],
+    }[spelling]
+    assert json.loads(spelled) == leaf
+    with pytest.raises(LedgerError, match="not canonical"):
+        verify_chain([spelled], chain=MATTER)
+
+
+def test_time_never_goes_back_along_a_chain() -> None:
+    first = extend([draft(0)], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+    earlier = NOW - timedelta(microseconds=1)
+    second = extend([draft(1)], chain=MATTER, is_matter=True, seq=1, head=first[0].leaf, at=earlier)
+    with pytest.raises(LedgerError, match="event 1: is there twice, or earlier"):
+        verify_chain([first[0].body, second[0].body], chain=MATTER)
+
+
+def test_the_same_event_cannot_stand_in_two_places() -> None:
+    twice = extend([draft(0), draft(0)], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+    with pytest.raises(LedgerError, match="event 1: is there twice"):
+        verify_chain([event.body for event in twice], chain=MATTER)
+
+
+def draft(number: int) -> Draft:
+    data = {"attempt": str(UUID(int=number)), "status": "planned"}
+    return Draft(
+        UUID(int=(4 << 76) | (number + 1)),
+        EventType.ATTEMPT_CANCELLED if number % 2 else EventType.ATTEMPT_HANDED_OVER,
+        OFFICER,
+        data,
+        person=UUID(int=number + 1),
+        commits={} if number % 2 else {"text": hashlib.sha256(b"%d" % number).digest()},
+    )
+
+
+def chained(length: int) -> list[Chained]:
+    drafts = [replace(draft(number), type=EventType.ATTEMPT_CANCELLED, commits={}) for number in range(length)]
+    drafts[1::2] = [draft(number * 2) for number in range(1, length // 2 + 1)]
+    return extend(drafts, chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
+
+
+def holds(bodies: Sequence[bytes], events: Sequence[Chained]) -> bool:
+    """Whether these bytes pass for the chain that ends in the last of `events`."""
+    try:
+        return verify_chain(bodies, chain=MATTER) == (len(events), events[-1].leaf)
+    except LedgerError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(member) for name, member in value.items()}
+    return [_plain(member) for member in value] if isinstance(value, list | tuple) else value
