@@ -113,14 +113,14 @@ def test_every_wrong_setting_is_named_at_once() -> None:
     assert "canary" not in told.lower()
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), st.text(min_size=8), max_size=8))
+@given(st.dictionaries(st.sampled_from(NAMES), st.text().map(lambda value: f"§{value}§"), max_size=8))
 def test_no_problem_ever_quotes_a_value(environ: dict[str, str]) -> None:
     told = ""
     try:
         load(environ)
     except SettingsError as error:
         told = str(error)
-    assert not [value for value in environ.values() if value in told]
+    assert "§" not in told
 
 
 @pytest.mark.parametrize("carrier", [TWILIO, SENDGRID, LOB])

@@ -129,7 +129,7 @@ class PackOut(Answer):
     """A bound rule set."""
 
     pack_id: str
-    version: str
+    version: int
     sha256: str
 
 

@@ -50,7 +50,7 @@ def v1_blueprint(name: str, tag: str, *, streams: bool = False) -> APIBlueprint:
         url_prefix="/v1",
         abp_tags=[{"name": tag}],
         abp_security=SECURITY,
-        abp_responses=problem_responses(400, 401, 403, 404, 409, 422, 429, 500, 503),
+        abp_responses=problem_responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503),
     )
     blueprint.before_request(admit)
     if not streams:

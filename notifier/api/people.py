@@ -6,7 +6,7 @@ from typing import Any, Final
 from flask import Response, request
 
 from notifier.api.answers import ListOut
-from notifier.api.auth import JSON, principal, problem_responses, require_media_type, v1_blueprint
+from notifier.api.auth import JSON, principal, require_media_type, v1_blueprint
 from notifier.api.cursors import place_cursor, read_place
 from notifier.api.languages import Lookups, lookups
 from notifier.api.people_answers import PeoplePage, PersonLineOut, PersonOut
@@ -40,11 +40,7 @@ _BODY: Final[dict[str, Any]] = {
 blueprint = v1_blueprint("people", "People", streams=True)
 
 
-@blueprint.post(
-    "/matters/<matter_id>/people",
-    request_body=_BODY,
-    responses={201: ListOut, **problem_responses(408, 413, 415)},
-)
+@blueprint.post("/matters/<matter_id>/people", request_body=_BODY, responses={201: ListOut})
 def add_people(path: MatterPath) -> Response:
     """Add a list to a matter. Rows stored = rows sent, or nothing is stored.
 

@@ -54,7 +54,10 @@ class _NoAnswer(NamedTuple):
 
 
 class SendGridEmail:
-    """The carrier. `sender` is a verified mailbox of the agency; `base_url` comes without `/v3`."""
+    """The carrier. `sender` is a verified mailbox of the agency; `base_url` comes without `/v3`.
+
+    `tls` is for a carrier behind a private certificate; by default the system's own authorities are trusted.
+    """
 
     slug = "sendgrid_email"
     channel = Channel.EMAIL
@@ -65,12 +68,12 @@ class SendGridEmail:
         base_url: str,
         api_key: str,
         sender: str,
-        sender_name: str,
         wire: Wire,
+        sender_name: str = "",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._wire = wire
-        self._from = {"email": sender, "name": sender_name}
+        self._from = {"email": sender, "name": sender_name} if sender_name else {"email": sender}
         self._sdk = open_sdk(
             base_url=base_url,
             api_key=api_key,
@@ -163,10 +166,10 @@ def judge(status: int, *, is_request_wrong: bool) -> tuple[Outcome, Reason]:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a 429 asks us to wait; `now` in seconds since 1970, as the vendor's reset time is."""
+    """Seconds that a 429 asks us to wait, an hour at most; `now` in seconds since 1970, as the vendor's reset is."""
     wait, reset = headers.get("Retry-After"), headers.get("X-RateLimit-Reset")
     if wait is not None and re.fullmatch(r"[0-9]{1,6}", wait):
-        return float(wait)
+        return min(float(wait), 3600.0)
     if reset is not None and re.fullmatch(r"[0-9]{1,12}", reset):
         return max(0.0, min(float(reset) - now, 3600.0))
     return None

@@ -188,4 +188,5 @@ def judge(status: int, code: object, codes: Mapping[str, Reason]) -> tuple[Outco
 
 
 def _seconds(header: str | None) -> float | None:
-    return float(header) if header is not None and re.fullmatch(r"[0-9]{1,6}", header) else None
+    """At most an hour: no answer of a carrier's may park a notice for days."""
+    return min(float(header), 3600.0) if header is not None and re.fullmatch(r"[0-9]{1,6}", header) else None

@@ -13,7 +13,7 @@ Killed at any point, everything can still be opened; running it again does the w
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -53,10 +53,11 @@ def rotate(
     keys: KeyRing,
     *,
     now: datetime,
+    chunk: int = CHUNK,
     wait: Callable[[float], object] = time.sleep,
     told: Callable[[int], object] = lambda _: None,
 ) -> Rotation:
-    """Rotate while everything else goes on. `told` hears how many data keys are done, after each chunk.
+    """Rotate while everything else goes on. `told` hears how many data keys are done, after each `chunk` of them.
 
     Raises:
         Conflict: `rotation-in-progress`, or `rotation-overtaken` by another one.
@@ -68,9 +69,12 @@ def rotate(
         to = _begin(db, keys)  # (1)
         wait(GRACE_SECONDS)
         retired = _retire_others(db, to)  # (2)
+        work = _Work(keys, retired, to, chunk, now)
         rewrapped = 0
         for agency_id in all_agencies(db):  # (3)
-            rewrapped = _rewrap_agency(db, agency_id, keys, retired, to, now=now, done=rewrapped, told=told)
+            for moved in work.rewrap(db, agency_id):
+                rewrapped += moved
+                told(rewrapped)
         resealed = _reseal_quarantine(db, keys, retired, to)
         _require_nothing_left(db, retired)  # (4)
         wait(GRACE_SECONDS)
@@ -99,59 +103,55 @@ def _retire_others(db: Database, to: str) -> list[str]:
         return list(conn.execute(text("select kek_id from kek where kek_id <> :to order by 1"), {"to": to}).scalars())
 
 
-def _rewrap_agency(
-    db: Database,
-    agency_id: UUID,
-    keys: KeyRing,
-    retired: list[str],
-    to: str,
-    *,
-    now: datetime,
-    done: int,
-    told: Callable[[int], object],
-) -> int:
-    after = _FIRST
-    while True:
-        with db.transaction(agency_id) as tx:
-            _hold(tx.conn, to)
-            moved, after = _rewrap_chunk(tx, keys, retired, to, after=after)
-            events = [
-                draft(EventType.KEK_ROTATED, Actor.system("cli"), {"from": old, "to": to, "rewrapped": count})
-                for old, count in sorted(moved.items())
-            ]
-            append(tx, agency_id, events, at=now)
-        done += moved.total()
-        if moved:
-            told(done)
-        if moved.total() < CHUNK:
-            return done
+@dataclass(frozen=True, slots=True)
+class _Work:
+    keys: KeyRing
+    retired: list[str]
+    to: str
+    chunk: int
+    now: datetime
 
+    def rewrap(self, db: Database, agency_id: UUID) -> Iterator[int]:
+        """Wrap an agency's data keys anew; gives the size of each committed chunk."""
+        after, moved = _FIRST, self.chunk
+        while moved == self.chunk:
+            with db.transaction(agency_id) as tx:
+                _hold(tx.conn, self.to)
+                taken, after = self._rewrap_chunk(tx, after)
+                events = [
+                    draft(EventType.KEK_ROTATED, Actor.system("cli"), {"from": old, "to": self.to, "rewrapped": count})
+                    for old, count in sorted(taken.items())
+                ]
+                append(tx, agency_id, events, at=self.now)
+            moved = taken.total()
+            yield moved
 
-def _rewrap_chunk(tx: Tx, keys: KeyRing, retired: list[str], to: str, *, after: UUID) -> tuple[Counter[str], UUID]:
-    """Wrap the next data keys anew; returns how many of each old KEK's, and the last one's id."""
-    rows = tx.conn.execute(
-        text(
-            "select dek_id, kek_id, wrapped from dek where agency_id = :agency and dek_id > :after"
-            " and kek_id = any(:retired) order by dek_id limit :limit for update"
-        ),
-        {"agency": tx.agency_id, "after": after, "retired": retired, "limit": CHUNK},
-    ).all()
-    kek = AESGCM(keys.kek(to))
-    ids, wrapped = [], []
-    for row in rows:
-        key = unwrap(keys, row.wrapped, kek_id=row.kek_id, dek_id=row.dek_id, agency_id=tx.agency_id)
-        ids.append(row.dek_id)
-        wrapped.append(wrap(kek, key, kek_id=to, dek_id=row.dek_id, agency_id=tx.agency_id))
-    if ids:
+    def _rewrap_chunk(self, tx: Tx, after: UUID) -> tuple[Counter[str], UUID]:
+        """The data keys behind `after`; returns how many were under each old KEK, and the last one's id."""
+        rows = tx.conn.execute(
+            text(
+                "select dek_id, kek_id, wrapped from dek where agency_id = :agency and dek_id > :after"
+                " and kek_id = any(:retired) order by dek_id limit :limit for update"
+            ),
+            {"agency": tx.agency_id, "after": after, "retired": self.retired, "limit": self.chunk},
+        ).all()
+        if not rows:
+            return Counter(), after
+        kek = AESGCM(self.keys.kek(self.to))
+        wrapped = []
+        for row in rows:
+            place = {"dek_id": row.dek_id, "agency_id": tx.agency_id}
+            key = unwrap(self.keys, row.wrapped, kek_id=row.kek_id, **place)
+            wrapped.append(wrap(kek, key, kek_id=self.to, **place))
         tx.conn.execute(
             text(
                 "update dek d set kek_id = :to, wrapped = u.wrapped"
                 " from unnest(cast(:ids as uuid[]), cast(:wrapped as bytea[])) u(dek_id, wrapped)"
                 " where d.agency_id = :agency and d.dek_id = u.dek_id"
             ),
-            {"agency": tx.agency_id, "to": to, "ids": ids, "wrapped": wrapped},
+            {"agency": tx.agency_id, "to": self.to, "ids": [row.dek_id for row in rows], "wrapped": wrapped},
         )
-    return Counter(row.kek_id for row in rows), ids[-1] if ids else after
+        return Counter(row.kek_id for row in rows), rows[-1].dek_id
 
 
 def _reseal_quarantine(db: Database, keys: KeyRing, retired: list[str], to: str) -> int:

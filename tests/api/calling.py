@@ -69,9 +69,9 @@ def template_of(path: str, method: str) -> str | None:
     parts = path.strip("/").split("/")
     for template, item in DOCUMENT["paths"].items():
         wanted = template.strip("/").split("/")
-        if len(wanted) == len(parts) and method in item:
-            if all(w.startswith("{") or w == p for w, p in zip(wanted, parts, strict=True)):
-                return str(template)
+        is_like = len(wanted) == len(parts) and all(w[0] == "{" or w == p for w, p in zip(wanted, parts, strict=True))
+        if is_like and method in item:
+            return str(template)
     return None
 
 

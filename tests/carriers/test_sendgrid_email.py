@@ -298,6 +298,7 @@ def test_waits_are_read_from_either_header_and_bounded() -> None:
     assert retry_after({"X-RateLimit-Reset": "1010"}, 1000.0) == 10
     assert retry_after({"X-RateLimit-Reset": "1"}, 1000.0) == 0
     assert retry_after({"X-RateLimit-Reset": "99999999999"}, 1000.0) == 3600
+    assert retry_after({"Retry-After": "999999"}, 0.0) == 3600
     assert retry_after({"Retry-After": "soon"}, 0.0) is None
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sendgrid.helpers.eventwebhook import EventWebhook
 
@@ -31,6 +31,7 @@ AGENCY, ATTEMPT = UUID(int=7), UUID(int=8)
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SIGNATURE, TIMESTAMP = "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"
 E = AttemptEvent
+quick = settings(deadline=None, max_examples=200)
 
 
 @pytest.fixture
@@ -158,6 +159,7 @@ def test_what_is_no_p256_key_is_refused_at_start() -> None:
             SendGridReceipts(public_keys=[text], codes={})
 
 
+@quick
 @given(st.text(), st.integers(0, 2**31))
 def test_our_check_and_the_sdks_agree(text: str, stamp: int) -> None:
     given = callback(
@@ -192,6 +194,7 @@ HOSTILE_ELEMENTS = st.fixed_dictionaries(
 )
 
 
+@quick
 @given(
     st.dictionaries(st.sampled_from(["content-type", SIGNATURE, TIMESTAMP]), ANY_TEXT | st.just("application/json")),
     st.binary(),
@@ -204,6 +207,7 @@ def test_nothing_hostile_is_ever_more_than_a_refusal(headers: dict[str, str], bo
     assert all(isinstance(receipt, CarrierReceipt) for receipt in reader.parse(hostile))
 
 
+@quick
 @given(st.lists(HOSTILE_ELEMENTS | ANY_JSON, max_size=4), st.integers(0, 4))
 def test_a_good_element_is_read_whatever_stands_beside_it(elements: list[Any], place: int) -> None:
     elements = [*elements[:place], event("delivered"), *elements[place:]]

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
@@ -22,6 +22,7 @@ AGENCY, ATTEMPT = UUID(int=7), UUID(int=8)
 URL = f"https://notices.example.org/callbacks/twilio_sms?agency={AGENCY}&attempt={ATTEMPT}"
 CODES = {"30003": Reason.UNREACHABLE, "30005": Reason.NUMBER_DEAD}
 E = AttemptEvent
+quick = settings(deadline=None, max_examples=200)
 
 
 def reader(*tokens: str) -> TwilioReceipts:
@@ -126,6 +127,7 @@ def test_what_is_not_proved_is_refused_by_name(given: Callback, code: str) -> No
     assert refusal(given) == code
 
 
+@quick
 @given(st.dictionaries(st.text(), st.text(), max_size=6), st.text(min_size=1), st.booleans())
 def test_our_check_and_the_sdks_agree(fields: dict[str, str], token: str, is_same: bool) -> None:  # noqa: FBT001
     given = callback(fields, token=token)
@@ -147,6 +149,7 @@ HEADERS = st.dictionaries(
 BODIES = st.binary() | st.sampled_from([b"", b"&&==", b"a=1;b=2", b"MessageSid=%s" % SID.encode(), b"%", b"\x00"])
 
 
+@quick
 @given(st.sampled_from([URL, "", "http://[", "//", URL + "&attempt=x"]) | ANY_TEXT, HEADERS, BODIES)
 def test_nothing_hostile_is_ever_more_than_a_refusal_or_an_unreadable_receipt(
     url: str, headers: dict[str, str], body: bytes
@@ -158,6 +161,7 @@ def test_nothing_hostile_is_ever_more_than_a_refusal_or_an_unreadable_receipt(
     assert (receipt.is_known, receipt.event) == (False, None)
 
 
+@quick
 @given(st.lists(st.tuples(st.sampled_from(["MessageSid", "MessageStatus", "ErrorCode", "X"]), st.text()), max_size=8))
 def test_whatever_twilio_signs_becomes_one_receipt_that_can_be_stored(fields: list[tuple[str, str]]) -> None:
     signature = RequestValidator(TOKEN).compute_signature(URL, Several(fields))

@@ -194,7 +194,7 @@ def test_answers_that_are_not_twilios(
 
 
 def test_a_429_says_how_long_to_wait(catcher: Catcher, wires: Mapping[str, Wire]) -> None:
-    for header, seconds in (("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)):
+    for header, seconds in (("7", 7.0), ("999999", 3600.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)):
         catcher.replies.append(Reply(429, b"", (("Retry-After", header),)))
         [result] = send(magic(0), wire=wire_of(wires), base_url=catcher.url())
         assert (result.outcome, result.retry_after) == (Outcome.NOT_SENT, seconds)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -45,7 +46,7 @@ values: st.SearchStrategy[Json] = st.recursive(
 
 
 @given(values)
-@example({"\u007f": "\u2028\u2029\x00\x1f\b\f\n\r\t\"\\/", "": [], "a": {}, "A": MAX_INTEGER, "b": -MAX_INTEGER})
+@example({"\u007f": '\u2028\u2029\x00\x1f\b\f\n\r\t"\\/', "": [], "a": {}, "A": MAX_INTEGER, "b": -MAX_INTEGER})
 def test_canonical_bytes_are_those_of_rfc_8785(value: Json) -> None:
     assert canonical(value) == rfc8785.dumps(_plain(value))
 
@@ -64,7 +65,6 @@ def test_canonical_bytes_say_the_same_when_they_are_read_back(value: Json) -> No
         {"a": None},
         [1.5],
         {"é": 1},
-        {1: "a"},
         MAX_INTEGER + 1,
         -MAX_INTEGER - 1,
         "\ud800",
@@ -117,7 +117,7 @@ def test_a_chain_begins_with_nothing_before_it() -> None:
 
 def test_an_event_names_the_hash_of_the_one_before_it() -> None:
     events = chained(4)
-    for before, event in zip(events, events[1:], strict=False):
+    for before, event in pairwise(events):
         assert json.loads(event.body)["mprev"] == before.leaf.hex() == leaf_hash(before.body).hex()
 
 
@@ -288,7 +288,7 @@ def test_a_forged_event_is_refused(forge: Callable[[dict[str, Any]], None]) -> N
     leaf = json.loads(chained(1)[0].body)
     forge(leaf)
     body = json.dumps(leaf, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    with pytest.raises(LedgerError, match="^event 0: ") as caught:
+    with pytest.raises(LedgerError, match=r"^event 0: ") as caught:
         verify_chain([body], chain=MATTER)
     assert "Example" not in str(caught.value)
 
@@ -311,7 +311,7 @@ def test_a_forged_event_is_refused(forge: Callable[[dict[str, Any]], None]) -> N
     ids=lambda body: repr(body[:12]),
 )
 def test_bytes_that_are_no_event_are_refused(body: bytes) -> None:
-    with pytest.raises(LedgerError, match="^event 0: "):
+    with pytest.raises(LedgerError, match=r"^event 0: "):
         verify_chain([body], chain=MATTER)
 
 
@@ -351,20 +351,19 @@ def test_the_same_event_cannot_stand_in_two_places() -> None:
 
 
 def draft(number: int) -> Draft:
-    data = {"attempt": str(UUID(int=number)), "status": "planned"}
+    committed = {"text": hashlib.sha256(b"%d" % number).digest()}
     return Draft(
         UUID(int=(4 << 76) | (number + 1)),
-        EventType.ATTEMPT_CANCELLED if number % 2 else EventType.ATTEMPT_HANDED_OVER,
+        EventType.ATTEMPT_HANDED_OVER if number % 2 else EventType.ATTEMPT_CANCELLED,
         OFFICER,
-        data,
+        {"attempt": str(UUID(int=number)), "status": "planned"},
         person=UUID(int=number + 1),
-        commits={} if number % 2 else {"text": hashlib.sha256(b"%d" % number).digest()},
+        commits=committed if number % 2 else {},
     )
 
 
 def chained(length: int) -> list[Chained]:
-    drafts = [replace(draft(number), type=EventType.ATTEMPT_CANCELLED, commits={}) for number in range(length)]
-    drafts[1::2] = [draft(number * 2) for number in range(1, length // 2 + 1)]
+    drafts = [draft(number) for number in range(length)]
     return extend(drafts, chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)
 
 

@@ -261,3 +261,21 @@ def test_what_cannot_be_printed_is_a_missing_text_and_never_a_box(renderer: Rend
         assert addressee.name not in str(error)
         assert "예시로" not in str(error)
         error = error.__cause__ or error.__context__
+
+
+def syllables(word: str) -> int:
+    """A guess that is good enough for an average: groups of vowels, less a silent end."""
+    groups = len(re.findall(r"[aeiouy]+", word))
+    is_silent = word.endswith(("e", "ed")) and not word.endswith(("le", "ted", "ded"))
+    return max(groups - is_silent, 1)
+
+
+@pytest.mark.parametrize("content", [CONTENT, DATED, replace(DATED, already_released=True)])
+def test_the_english_master_reads_at_the_level_of_the_sixth_grade(renderer: Renderer, content: NoticeContent) -> None:
+    blocks = initial_notice(Writer(content, renderer.catalogues["en"], renderer.words))
+    text = " ".join("".join(piece.text for piece in block.pieces) for block in blocks if block.kind == "paragraph")
+    sentences = [part for part in re.split(r"[.?:](?:\s|$)", text) if part.strip()]
+    words = re.findall(r"[a-z']+", text.lower())
+    grade = 0.39 * len(words) / len(sentences) + 11.8 * sum(map(syllables, words)) / len(words) - 15.59
+    assert grade < 6
+    assert max(len(sentence.split()) for sentence in sentences) <= 40

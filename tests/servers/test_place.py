@@ -61,7 +61,8 @@ def test_a_moved_checkout_keeps_its_place_and_a_copied_one_gets_its_own(closed_f
 @as_root
 def test_a_place_is_not_left_when_the_way_to_it_is_closed_later(server_folder: Path) -> None:
     opened = server_folder / "opened"
-    opened.mkdir(mode=0o755)
+    opened.mkdir()
+    opened.chmod(0o755)
     found = place.find_place(opened / "postgres")
     assert found.folder == opened / "postgres"
     with found.locked():

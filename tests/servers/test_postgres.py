@@ -204,7 +204,11 @@ def test_a_start_right_after_the_starter_was_killed_waits_for_the_end_of_the_old
 
 
 def test_a_checkout_whose_path_is_too_long_for_a_socket_is_served_all_the_same(server_folder: Path) -> None:
-    deep = server_folder.joinpath(*["a-folder-with-a-long-name"] * 5)
+    deep = server_folder
+    for _ in range(5):
+        deep /= "a-folder-with-a-long-name"
+        deep.mkdir()
+        deep.chmod(0o755)
     with postgres.running(deep, durable=False) as server:
         assert ask(server.url, "select 1") == 1
         sockets = Path((server.folder / "socket-folder").read_text())

@@ -5,6 +5,7 @@ import json
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from secrets import token_hex
 from typing import Any
 from urllib.parse import urldefrag, urlencode
@@ -100,7 +101,7 @@ class Outbox:
         if self._switches.receipts is Receipts.HELD:
             self._held.append(job)
             return
-        task = asyncio.get_running_loop().create_task(job())  # type: ignore[func-returns-value, unused-ignore]
+        task = asyncio.get_running_loop().create_task(job())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -141,8 +142,7 @@ class Outbox:
     def _flush(self) -> None:
         events, self._events = self._events, []
         for start in range(0, len(events), EVENTS_PER_POST):
-            part = events[start : start + EVENTS_PER_POST]
-            self.begin(lambda part=part: self.post_events(part))  # type: ignore[misc]
+            self.begin(partial(self.post_events, events[start : start + EVENTS_PER_POST]))
 
     async def post_events(self, events: Sequence[object]) -> None:
         """SendGrid's webhook: repeated until it is taken, a bounded number of times."""

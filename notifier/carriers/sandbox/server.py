@@ -107,7 +107,11 @@ async def serve(
 
 
 def main(host: str, port: int, options: Options) -> None:
-    """Serve until SIGINT or SIGTERM; the first line of standard output is JSON: `url` and `webhook_public_key`."""
+    """Serve until SIGINT or SIGTERM; the first line of standard output is JSON: `url` and `webhook_public_key`.
+
+    Raises:
+        OSError: the port is taken.
+    """
     asyncio.run(_until_signalled(host, port, options))
 
 
