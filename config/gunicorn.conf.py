@@ -14,8 +14,10 @@ except SettingsError as error:
 
 bind = _settings.bind
 loglevel = _settings.log_level.lower()
-worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "notifier.serving.Worker"  # gthread, with problem documents for what is not HTTP
+logger_class = "notifier.serving.Log"
+if "WEB_CONCURRENCY" not in os.environ:  # Gunicorn reads it itself
+    workers = 2
 threads = 8
 timeout = 60  # seconds without a sign of life of a process; a slow request is none
 graceful_timeout = 20

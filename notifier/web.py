@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from notifier.api import health
 from notifier.api.app import install_limits, new_app
 from notifier.api.errors import register_problems
+from notifier.bodies import discard_body
 from notifier.bootstrap import build
 from notifier.callbacks import routes as callbacks
 from notifier.public import routes as public
@@ -38,6 +39,7 @@ HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_REFUSED: Final = 400
 HSTS: Final = "max-age=31536000"
 
 log = get_logger(__name__)
@@ -77,6 +79,8 @@ def _install_hooks(app: Flask, service: Service, metrics: Metrics) -> None:
         attach(service, metrics, request.headers.get("X-Request-Id"))
 
     def finish(response: Response) -> Response:
+        if response.status_code >= _REFUSED:
+            discard_body(request.environ)
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = request_id()

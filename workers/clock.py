@@ -10,6 +10,7 @@ import sys
 import threading
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from notifier.bootstrap import build
 from notifier.core.errors import SettingsError
@@ -47,11 +48,16 @@ def tick_all(service: Service) -> None:
     """One tick for every agency; trouble in one does not keep the others waiting."""
     queues: set[str] = set()
     try:
-        for agency_id in all_agencies(service.db):
+        agencies = all_agencies(service.db)
+    except SQLAlchemyError as error:
+        log.error("clock.no_database", error=type(error).__name__)  # noqa: TRY400 # a traceback may hold values
+        return
+    for agency_id in agencies:
+        try:
             with service.db.transaction(agency_id) as tx:
                 queues.update(tick(tx, timetables=service.timetables, now=service.now()))
-    except Exception as error:  # noqa: BLE001 # the clock outlives the database's absence; the next tick tries again
-        log.error("clock.tick_failed", error=type(error).__name__)  # noqa: TRY400 # a traceback may hold values
+        except Exception as error:  # noqa: BLE001 # the next tick tries again
+            log.error("clock.tick_failed", agency=str(agency_id), error=type(error).__name__)  # noqa: TRY400 # as above
     for queue in sorted(queues):
         service.ring(queue)
 

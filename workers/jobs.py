@@ -17,6 +17,8 @@ from notifier.usecases.mailroom import Mailroom, close_batch, compose_letters
 from notifier.usecases.receipts import apply_receipts
 
 SECONDS = 10.0
+LANES = 4  # handfuls under way at once
+PAUSE = 0.2  # seconds until a lane without work looks again while another is busy
 
 log = structlog.get_logger()
 
@@ -29,16 +31,13 @@ class Worker:
     loop: asyncio.AbstractEventLoop
     senders: dict[Channel, Sender] = field(default_factory=dict)
 
-    def sender(self, channel: Channel) -> Sender:
+    async def sender(self, channel: Channel) -> Sender:
         """The sender of a channel, made on first use inside this worker's loop."""
         if channel not in self.senders:
-            self.senders[channel] = self.loop.run_until_complete(self._open(channel))
+            service = self.service
+            carrier = build_carrier(service.settings, channel)
+            self.senders[channel] = Sender(service.db, service.vault, service.renderer, carrier, wire(carrier.slug))
         return self.senders[channel]
-
-    async def _open(self, channel: Channel) -> Sender:
-        service = self.service
-        carrier = build_carrier(service.settings, channel)
-        return Sender(service.db, service.vault, service.renderer, carrier, wire(carrier.slug))
 
     def close(self) -> None:
         """Give connections back."""
@@ -66,26 +65,63 @@ def answer(queue: str) -> None:
 
 def work(worker: Worker, queue: str, *, until: float) -> bool:
     """Go round the agencies until nothing is left or time is up; returns whether something may be left."""
+    if queue in worker.service.carrier_of and queue != Channel.LETTER:
+        return worker.loop.run_until_complete(_send(worker, Channel(queue), until))
     while True:
-        done = sum(_work_for(worker, queue, agency_id) for agency_id in all_agencies(worker.service.db))
+        agencies = all_agencies(worker.service.db)
+        done = sum(_attend(worker.service, queue, agency_id) for agency_id in agencies)
         if not done:
             return False
         if time.monotonic() >= until:
             return True
 
 
-def _work_for(worker: Worker, queue: str, agency_id: UUID) -> int:
-    service = worker.service
-    now = service.now()
-    if queue == "receipts":
-        with service.db.transaction(agency_id) as tx:
-            return apply_receipts(tx, vault=service.vault, now=now)
-    channel = Channel(queue)
-    if channel is Channel.LETTER:
-        return _letters(service, agency_id)
-    if channel not in service.carrier_of:
+def _attend(service: Service, queue: str, agency_id: UUID) -> int:
+    """One handful for one agency; trouble in one agency is told and does not keep the others waiting."""
+    try:
+        if queue == "receipts":
+            with service.db.transaction(agency_id) as tx:
+                return apply_receipts(tx, vault=service.vault, now=service.now())
+        return _letters(service, agency_id) if queue == Channel.LETTER else 0
+    except Exception as error:  # noqa: BLE001 # the rows stay as they were, and the clock rings again
+        _tell(queue, agency_id, error)
         return 0
-    return worker.loop.run_until_complete(dispatch(agency_id, sender=worker.sender(channel), now=now))
+
+
+async def _send(worker: Worker, channel: Channel, until: float) -> bool:
+    """Keep several handfuls under way, so that one which waits for a slow answer holds up no other."""
+    sender = await worker.sender(channel)
+    agencies = await asyncio.to_thread(all_agencies, worker.service.db)
+    busy = 0
+
+    async def lane() -> bool:
+        nonlocal busy
+        while time.monotonic() < until:
+            busy += 1
+            try:
+                done = sum([await _dispatch(sender, agency_id, worker.service) for agency_id in agencies])
+            finally:
+                busy -= 1
+            if not done and not busy:
+                return False
+            if not done:
+                await asyncio.sleep(PAUSE)
+        return True
+
+    return any(await asyncio.gather(*(lane() for _ in range(LANES))))
+
+
+async def _dispatch(sender: Sender, agency_id: UUID, service: Service) -> int:
+    try:
+        return await dispatch(agency_id, sender=sender, now=service.now())
+    except Exception as error:  # noqa: BLE001 # what was claimed is unknown when its lease ends; the rest is untouched
+        _tell(sender.carrier.channel.value, agency_id, error)
+        return 0
+
+
+def _tell(queue: str, agency_id: UUID, error: Exception) -> None:
+    """The type alone: the text of an exception may hold a value."""
+    log.error("work.failed", queue=queue, agency=str(agency_id), error=type(error).__name__)
 
 
 def _letters(service: Service, agency_id: UUID) -> int:

@@ -48,7 +48,6 @@ def new_app(template_folder: str) -> OpenAPI:
         validation_error_status=422,
         validation_error_model=ProblemOut,
         validation_error_callback=refuse,
-        operation_id_callback=_operation_id,
         doc_ui=False,
         static_folder=None,
         template_folder=template_folder,
@@ -80,10 +79,6 @@ def install_limits(app: Flask, redis: Redis) -> None:
 def document(app: OpenAPI) -> dict[str, Any]:
     """The OpenAPI document."""
     return app.api_doc
-
-
-def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 # what flask-openapi calls it with
-    return name
 
 
 def _ask_for_idempotency(paths: dict[str, PathItem]) -> None:

@@ -137,7 +137,7 @@ def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
     if "properties" in found:
         required = set(found.get("required", []))
         return {
-            name: _example(document, member) if "$ref" in member else _own_example(document, member)
+            name: _own_example(document, member)
             for name, member in found["properties"].items()
             if name in required or member.get("examples")
         }

@@ -29,7 +29,6 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
             415, "This content type is not accepted here", "Send one of the content types that the answer names."
         ),
         "unsupported-encoding": P(415, "Compressed bodies are not accepted", "Leave Content-Encoding out."),
-        "header-too-large": P(431, "A header is too long", "Shorten it; see /docs for the limits."),
         "internal-error": P(
             500,
             "Something went wrong on our side",
@@ -38,6 +37,9 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         ),
         "unavailable": P(
             503, "The database cannot be reached", "Wait as Retry-After says and send it again with the same key."
+        ),
+        "not-migrated": P(
+            503, "The database is not ready", "Run `notifier migrate`: its schema is not the one of this code."
         ),
         # The body
         "empty-body": P(400, "The body is empty", "Send the document that /docs describes."),
@@ -50,10 +52,17 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
             "The body is too long",
             "JSON documents may have 10 MB, lists as NDJSON or CSV 1 GB. Send a longer list in several parts.",
         ),
-        "not-utf-8": P(400, "The body is not UTF-8", "Encode it as UTF-8, without a byte order mark."),
-        "malformed-json": P(400, "The body is not JSON", "Check it with a JSON parser; RFC 8259 is the rule."),
+        "not-json": P(
+            400, "The body is not JSON", "RFC 8259 is the rule, in UTF-8, with no member twice. `errors` says where."
+        ),
+        "not-utf8": P(400, "The list is not text in UTF-8", "Save it as UTF-8; a spreadsheet as CSV."),
         "malformed-list": P(400, "The list cannot be read", "`errors` says where reading stopped."),
         "invalid-body": P(422, "The body is not what is expected here", "`errors` points at each fault."),
+        "not-a-list": P(422, "The document is not a list", "Send a JSON array, one object a person."),
+        "empty-list": P(422, "There is nobody on the list", "Send at least one row."),
+        "bad-header": P(
+            422, "The first line of the CSV is wrong", "external_id and name are required; /docs lists the columns."
+        ),
         "invalid-list": P(422, "Some rows of the list are wrong", "`errors` points at them. Nothing was stored."),
         "invalid-parameter": P(422, "A parameter is wrong", "`errors` names it; /docs lists what is allowed."),
         "invalid-cursor": P(422, "The cursor is not one of ours", "Use next_cursor of the page before as it is."),
@@ -98,10 +107,6 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "unknown-matter": P(404, "There is no such matter", "Matters of other agencies are never shown."),
         "unknown-person": P(404, "There is no such person", "People of other agencies are never shown."),
         "unknown-notice": P(404, "There is no such notice", "Notices of other agencies are never shown."),
-        "unknown-batch": P(404, "There is no such print batch", "Batches of other agencies are never shown."),
-        "unknown-file": P(404, "There is no such file", "A print batch has a pdf, a manifest and totals."),
-        "unknown-officer": P(404, "There is no such officer", "Check the id."),
-        "unknown-key": P(404, "There is no such key", "Check the id."),
         "unknown-pack": P(422, "There is no such pack", "`notifier check` lists the packs that are installed."),
         "unknown-record-type": P(
             422, "There is no such record type", "config/record_types.toml lists them; `other` is one of them."
@@ -110,11 +115,24 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "duplicate-external-id": P(
             422, "A person is in the list twice", "Each external_id stands once in a matter. Nothing was stored."
         ),
+        "not-stopped": P(409, "Nothing is stopped here", "There is nothing to resume."),
+        "stop-of-nothing": P(422, "It does not say what to stop", "Name a matter, a channel or a carrier."),
+        "unknown-carrier": P(422, "There is no such carrier", "config/carriers.toml lists them."),
+        "unknown-print-batch": P(
+            404, "There is no such print batch", "Batches of other agencies are never shown; each has three files."
+        ),
+        "unknown-file": P(404, "There is no such file", "A print batch has a pdf, a manifest and totals."),
+        "already-declared": P(409, "The batch was declared mailed before", "Look at its mailed_on."),
+        "impossible-mailing-day": P(
+            422,
+            "It cannot have been mailed on that day",
+            "From the day it was closed until today, where the agency is.",
+        ),
         "nothing-to-approve": P(422, "There is nothing to approve", "Every list of this matter is approved already."),
-        "scope-not-for-machines": P(422, "A machine key cannot have this scope", "Make a personal key."),
-        "personal-key-too-long": P(422, "A personal key is short-lived", "Choose fewer days."),
         # Carriers' callbacks
-        "unknown-carrier": P(404, "There is no such carrier", "Check the callback address."),
+        "unknown-callback": P(
+            404, "No carrier calls back here", "Check the callback address and the carrier's account."
+        ),
         "callback-refused": P(403, "The callback was refused", "It is not proved to come from the carrier."),
     }
 )
@@ -130,7 +148,6 @@ BY_STATUS: Final[Mapping[int, str]] = MappingProxyType(
         413: "body-too-large",
         415: "unsupported-media-type",
         429: "rate-limited",
-        431: "header-too-large",
         500: "internal-error",
         503: "unavailable",
     }

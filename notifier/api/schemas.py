@@ -55,15 +55,17 @@ class DemandIn(_Document):
     issuer: Name = Field(
         repr=False, description="Who demands, as the letter will say it.", examples=["Example County District Attorney"]
     )
-    issuer_class: IssuerClass = Field(description="What kind of body the issuer is.")
-    instrument: Instrument = Field(description="What kind of paper it is.")
+    issuer_class: IssuerClass = Field(description="What kind of body the issuer is.", examples=["local"])
+    instrument: Instrument = Field(description="What kind of paper it is.", examples=["judicial_subpoena"])
     number: Identifier = Field(repr=False, description="The number on the paper.", examples=["2026-CV-01234"])
     dated: DateText = Field(repr=False, description="The date on the paper.", examples=["2026-11-16"])
     received_on: DateText = Field(description="When the agency received it.", examples=["2026-11-18"])
     return_date: DateText | None = Field(
         default=None, description="When the issuer wants the records, if the paper says so.", examples=["2026-12-16"]
     )
-    judge_signed: JudgeSigned = Field(description="Was it signed by a judge? `not_sure` is an answer.")
+    judge_signed: JudgeSigned = Field(
+        description="Was it signed by a judge? `not_sure` is an answer.", examples=["not_sure"]
+    )
     nondisclosure: Nondisclosure = Field(
         description="Does anything forbid telling? Look for words that ask for secrecy. A mere request never forbids."
     )

@@ -48,6 +48,8 @@ def refuse(error: ValidationError) -> NoReturn:
     found = findings(error)
     kind = error.title
     if kind.endswith("Path"):
+        if any(finding.pointer == "/part" for finding in found):
+            raise NotFound("unknown-file", "There is no such file.") from None
         raise NotFound("invalid-id", "The id in the address is not an id of ours.") from None
     if kind.endswith("Query"):
         raise Invalid("invalid-parameter", "A parameter of the query is wrong.", found) from None

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -48,7 +48,7 @@ def receive(carrier: str) -> Response:
     return Response(status=204)
 
 
-def as_received(environ: Mapping[str, Any], *, base_url: str, now: datetime) -> Callback:
+def as_received(environ: MutableMapping[str, Any], *, base_url: str, now: datetime) -> Callback:
     """The request as the carrier signed it: the public address, with path and query exactly as they came.
 
     Raises:

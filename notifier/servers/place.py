@@ -14,8 +14,6 @@ import grp
 import os
 import pwd
 import secrets
-import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from notifier.servers.errors import CannotStart
+from notifier.servers.rights import copy_readable, is_reachable, require_private
 from notifier.servers.tether import Identity
 
 STATE_ROOT = Path("/var/lib/affected-person-notifier")
@@ -137,12 +136,12 @@ class Place:
 
         `parts` are paths below `source`, the first a program's; a new `label` (the version) means a new copy.
         """
-        if self.identity is None or _reachable((source / parts[0]).parent):
+        if self.identity is None or is_reachable((source / parts[0]).parent):
             return source
         copy = self.folder / f"programs-{label}"
         if not copy.is_dir():
             unfinished = Path(tempfile.mkdtemp(prefix="copying-", dir=self.folder))
-            _copy(source, parts, unfinished)
+            copy_readable(source, parts, unfinished)
             unfinished.rename(copy)
         return copy
 
@@ -185,49 +184,37 @@ def find_place(folder: Path) -> Place:
             raise CannotStart(
                 f"{folder} belongs to another user: start the server as that user, or set NOTIFIER_DATA_DIR"
             )
-        home = folder if _stays(folder) else _elsewhere(folder)
-        return Place(home, _give_to_group(home))
+        with _alone(folder):
+            home = folder if _stays(folder) else _elsewhere(folder)
+            return Place(home, _give_to_group(home))
     except OSError as error:
         raise CannotStart(
             f"{folder} cannot be used ({error.strerror}): set NOTIFIER_DATA_DIR to a folder of your own"
         ) from error
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let nobody else decide at the same time where `folder`'s server lives."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _stays(folder: Path) -> bool:
     """Whether root's server lives in `folder` itself; what was decided once stays so, lest it find itself empty."""
     if (folder / "elsewhere").is_symlink():
         return False
-    if _reachable(folder.parent):
+    if is_reachable(folder.parent):
         return True
     if (folder / "lock").exists():
         raise CannotStart(
             f"{folder} is closed to its server's user: let others pass the folders above it again (chmod o+x)"
         )
     return False
-
-
-def require_private(path: Path, owner: int) -> None:
-    """Refuse (CannotStart) a path that is not a folder of `owner`; close it when others may enter it."""
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner:
-        raise CannotStart(f"{path} is not a folder of the server's own: remove it, or set NOTIFIER_DATA_DIR")
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        path.chmod(0o700)
-
-
-def _reachable(folder: Path) -> bool:
-    """Whether an unprivileged user gets to `folder`, and none but root can put another in its stead."""
-    return all(_owned_by_root(step) and _open_to_all(step) for step in (folder, *folder.parents))
-
-
-def _owned_by_root(path: Path) -> bool:
-    found = path.stat()
-    shared = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-    return found.st_uid == 0 and not shared
-
-
-def _open_to_all(path: Path) -> bool:
-    return bool(path.stat().st_mode & stat.S_IXOTH)
 
 
 def _elsewhere(folder: Path) -> Path:
@@ -241,7 +228,7 @@ def _elsewhere(folder: Path) -> Path:
             (home / "origin").write_text(str(folder), "utf-8")  # the checkout may have been moved
             return home
     STATE_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if not _reachable(STATE_ROOT):
+    if not is_reachable(STATE_ROOT):
         raise CannotStart(f"{STATE_ROOT} must belong to root and be open to all: the server cannot run as root")
     home = Path(tempfile.mkdtemp(prefix="", dir=STATE_ROOT))
     (home / "origin").write_text(str(folder), "utf-8")
@@ -270,16 +257,3 @@ def _is_named(gid: int) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _copy(source: Path, parts: Sequence[str], target: Path) -> None:
-    """Copy `parts` of `source` so that everybody may read and run them, whatever our umask is."""
-    for part in parts:
-        (target / part).parent.mkdir(parents=True, exist_ok=True)
-        if (source / part).is_dir():
-            shutil.copytree(source / part, target / part, symlinks=True)
-        else:
-            shutil.copy2(source / part, target / part)
-    for path in (target, *target.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)

@@ -73,5 +73,7 @@ def stream_blob(tx: Tx, blob_id: UUID, *, vault: Vault) -> Iterator[bytes]:
         sealed = tx.conn.execute(
             text("select sealed from blob_piece where agency_id = :agency and blob_id = :blob and no = :no"),
             {"agency": tx.agency_id, "blob": blob_id, "no": number},
-        ).scalar_one()
+        ).scalar_one_or_none()
+        if sealed is None:
+            raise NotFound("unknown-file", "A part of this file is missing.")
         yield cipher.open(sealed, f"{_PLACE}{number}", blob_id)

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, Row, create_engine, text
 
 from notifier.core.errors import SettingsError
 
 APP_ROLE = "notifier_app"
+POLICY = "own_agency"  # the one policy of every table
 _ENTER = text("select set_config('role', :role, true), set_config('app.agency', :agency, true)")
 
 
@@ -64,39 +65,52 @@ def require_safe_role(db: Database) -> None:
     """Refuse to run where the database would not keep agencies apart.
 
     Raises:
-        SettingsError: the application's role is missing, is a superuser, bypasses row-level security or owns a table,
-            or a table with an agency is not under forced row-level security.
+        SettingsError: everything that is wrong: no tables or no application role yet; that role is a superuser,
+            bypasses row-level security or owns a table; a table with an agency is not under forced row-level security,
+            or has a policy that is not ours.
     """
     with db.engine.connect() as conn:
         role = conn.execute(
-            text("select rolsuper, rolbypassrls, oid from pg_roles where rolname = :role"), {"role": APP_ROLE}
-        ).one_or_none()
-        if role is None:
-            raise SettingsError([f"the database has no role {APP_ROLE}: run `notifier migrate`"])
-        problems = []
-        if role.rolsuper:
-            problems.append(f"the role {APP_ROLE} is a superuser: row-level security would not hold")
-        if role.rolbypassrls:
-            problems.append(f"the role {APP_ROLE} bypasses row-level security")
-        inherited = conn.execute(
             text(
-                "select rolname from pg_roles where (rolsuper or rolbypassrls) and rolname <> :role"
-                " and pg_has_role(:role, oid, 'member')"
+                "select rolsuper, rolbypassrls, oid from pg_roles"
+                " where rolname = :role and to_regclass('public.agency') is not null"
             ),
             {"role": APP_ROLE},
-        ).scalars()
-        problems += [
-            f"the role {APP_ROLE} is a member of {name}, which bypasses row-level security" for name in inherited
-        ]
-        unprotected = conn.execute(
-            text(
-                "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"
-                " join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'"
-                " where c.relkind in ('r', 'p') and c.relname <> 'directory' and not a.attisdropped"
-                " and (not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid)"
-            ),
-            {"role_oid": role.oid},
-        ).scalars()
-        problems += [f"the table {name} is not under forced row-level security" for name in unprotected]
+        ).one_or_none()
+        if role is None:
+            raise SettingsError([f"the database has no tables or no role {APP_ROLE} yet: run `notifier migrate`"])
+        problems = [*_role_problems(conn, role), *_table_problems(conn, role.oid)]
     if problems:
         raise SettingsError(problems)
+
+
+def _role_problems(conn: Connection, role: Row[tuple[bool, bool, int]]) -> list[str]:
+    if role.rolsuper:
+        return [f"the role {APP_ROLE} is a superuser: row-level security would not hold"]
+    inherited = conn.execute(
+        text(
+            "select rolname from pg_roles where (rolsuper or rolbypassrls) and rolname <> :role"
+            " and pg_has_role(:role, oid, 'member') order by 1"
+        ),
+        {"role": APP_ROLE},
+    ).scalars()
+    problems = [f"the role {APP_ROLE} is a member of {name}, which bypasses row-level security" for name in inherited]
+    return [f"the role {APP_ROLE} bypasses row-level security", *problems] if role.rolbypassrls else problems
+
+
+def _table_problems(conn: Connection, role_oid: int) -> list[str]:
+    unprotected = conn.execute(
+        text(
+            "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"
+            " join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'"
+            " where c.relkind in ('r', 'p') and c.relname <> 'directory' and not a.attisdropped"
+            " and (not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid) order by 1"
+        ),
+        {"role_oid": role_oid},
+    ).scalars()
+    problems = [f"the table {name} is not under forced row-level security" for name in unprotected]
+    foreign = conn.execute(
+        text("select tablename, policyname from pg_policies where schemaname = 'public' and policyname <> :ours"),
+        {"ours": POLICY},
+    )
+    return problems + [f"the table {row.tablename} has a policy that is not ours: {row.policyname}" for row in foreign]

@@ -1,16 +1,17 @@
 """The key files: key-encryption keys (KEK) and the index key. They live outside the database and its backups.
 
 A folder 0700 holds `kek-<id>.key` and `index.key`, 32 random bytes each, 0600. The database knows each KEK by id and
-fingerprint only. A lost key is an error, never a reason to make a new one.
+fingerprint only, and the index key by its fingerprint. A lost key is an error, never a reason to make a new one.
 """
 
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from notifier.core.errors import Sealed, SettingsError
 
@@ -120,22 +121,29 @@ def ensure_keys(folder: Path, conn: Connection) -> KeyRing:
     known = conn.execute(text("select kek_id, fingerprint from kek where retired_at is null for update")).all()
     if not known:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ring = open_keyring(folder)
-        if not (folder / f"{_INDEX}.key").exists():
-            _make(folder / f"{_INDEX}.key")
-        kek_id, mark = ring.make_kek()
-        conn.execute(text("insert into kek (kek_id, fingerprint) values (:id, :mark)"), {"id": kek_id, "mark": mark})
-        return ring
     ring = open_keyring(folder)
     try:
-        wrong = [row.kek_id for row in known if fingerprint(ring.kek(row.kek_id)) != row.fingerprint]
-        _ = ring.index
+        return _check_keys(ring, conn, known) if known else _make_keys(ring, folder, conn)
     except Sealed as error:
         raise SettingsError([f"NOTIFIER_KEY_DIR: {error}"]) from None
+
+
+def _make_keys(ring: KeyRing, folder: Path, conn: Connection) -> KeyRing:
+    if not (folder / f"{_INDEX}.key").exists():
+        _make(folder / f"{_INDEX}.key")
+    kek_id, mark = ring.make_kek()
+    conn.execute(text("insert into installation (index_fingerprint) values (:mark)"), {"mark": fingerprint(ring.index)})
+    conn.execute(text("insert into kek (kek_id, fingerprint) values (:id, :mark)"), {"id": kek_id, "mark": mark})
+    return ring
+
+
+def _check_keys(ring: KeyRing, conn: Connection, known: Sequence[Row[tuple[str, bytes]]]) -> KeyRing:
+    expected = {f"kek-{row.kek_id}": (ring.kek(row.kek_id), row.fingerprint) for row in known}
+    index = conn.execute(text("select index_fingerprint from installation")).scalar_one()
+    expected[_INDEX] = (ring.index, index)
+    wrong = [name for name, (key, mark) in expected.items() if fingerprint(key) != mark]
     if wrong:
-        raise SettingsError(
-            [f"NOTIFIER_KEY_DIR: kek-{kek_id}.key is not the key that the database knows" for kek_id in wrong]
-        )
+        raise SettingsError([f"NOTIFIER_KEY_DIR: {name}.key is not the key that the database knows" for name in wrong])
     return ring
 
 

@@ -58,6 +58,9 @@ kek = Table(
     *_must(fingerprint=LargeBinary, created_at=When),
     *_may(retired_at=When),
 )
+installation = Table(
+    "installation", metadata, _column("only_one", Boolean, key=True), *_must(index_fingerprint=LargeBinary)
+)
 quarantine = Table(
     "quarantine",
     metadata,

@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -61,10 +62,13 @@ class Cipher:
 class Vault:
     """Makes and opens DEKs. Opened ones are kept for at most a minute, so that an erased key is soon forgotten."""
 
-    def __init__(self, keys: KeyRing) -> None:
-        """One vault per process."""
+    def __init__(self, keys: KeyRing, *, clock: Callable[[], float] = monotonic, cache_size: int = _CACHE_SIZE) -> None:
+        """One vault per process; its threads share it. `clock` gives seconds."""
         self.keys = keys
-        self._opened: OrderedDict[UUID, tuple[float, Cipher]] = OrderedDict()
+        self._clock = clock
+        self._cache_size = cache_size
+        # By agency too: what row-level security hides, a key opened for somebody else must not show.
+        self._opened: OrderedDict[tuple[UUID, UUID], tuple[float, Cipher]] = OrderedDict()
 
     def make(self, tx: Tx, dek_ids: Sequence[UUID], purpose: str) -> dict[UUID, Cipher]:
         """New DEKs under the current KEK, stored in this transaction.
@@ -109,11 +113,11 @@ class Vault:
 
     def surviving(self, tx: Tx, dek_ids: Iterable[UUID]) -> dict[UUID, Cipher]:
         """Those of several DEKs that have not been erased."""
-        now = monotonic()
+        now = self._clock()
         ciphers: dict[UUID, Cipher] = {}
         missing = []
         for dek_id in set(dek_ids):
-            kept = self._opened.get(dek_id)
+            kept = self._opened.get((tx.agency_id, dek_id))
             if kept is not None and now - kept[0] < _CACHE_SECONDS:
                 ciphers[dek_id] = kept[1]
             else:
@@ -126,11 +130,15 @@ class Vault:
             for row in rows:
                 key = unwrap(self.keys, row.wrapped, kek_id=row.kek_id, dek_id=row.dek_id, agency_id=tx.agency_id)
                 ciphers[row.dek_id] = Cipher(row.dek_id, key)
-                self._opened[row.dek_id] = (now, ciphers[row.dek_id])
-                self._opened.move_to_end(row.dek_id)
-            while len(self._opened) > _CACHE_SIZE:
-                self._opened.popitem(last=False)
+                self._keep((tx.agency_id, row.dek_id), now, ciphers[row.dek_id])
         return ciphers
+
+    def _keep(self, key: tuple[UUID, UUID], now: float, cipher: Cipher) -> None:
+        self._opened.pop(key, None)  # so that it goes to the end
+        self._opened[key] = (now, cipher)
+        while len(self._opened) > self._cache_size:
+            with suppress(KeyError):  # another thread was quicker
+                self._opened.popitem(last=False)
 
     def blind(self, column: str, value: bytes) -> bytes:
         """The keyed index of a value: equal values meet, and nobody without the key can try values out."""
@@ -165,7 +173,7 @@ def _open(aead: AESGCM, sealed: bytes, aad: bytes, place: str) -> bytes:
         raise Sealed(f"{place}: unknown format")
     try:
         return aead.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], aad)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: too short to be one
         raise Sealed(f"{place}: does not open here") from None
 
 

@@ -61,7 +61,7 @@ class BoundPack:
     """A pack of rules that a matter is bound to."""
 
     pack_id: str
-    version: str
+    version: int
     sha256: str
 
 

@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -44,6 +45,13 @@ def test_roots_server_in_a_closed_checkout_runs_elsewhere_as_somebody_else(close
     assert stat.S_IMODE(closed_folder.parent.stat().st_mode) == 0o700
     with postgres.running(closed_folder, durable=False) as again, psycopg.connect(again.url) as connection:
         assert connection.execute("select a from kept").fetchone() == (7,)
+
+
+@as_root
+def test_two_that_start_at_once_in_a_closed_checkout_share_one_place(closed_folder: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: place.find_place(closed_folder).folder, range(8)))
+    assert len(set(found)) == 1
 
 
 @as_root

@@ -158,6 +158,8 @@ time.sleep(60)
 
 
 def starter(folder: Path) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     return subprocess.Popen([sys.executable, "-c", STARTER, str(folder)], env=env, stdout=subprocess.PIPE, text=True)
 

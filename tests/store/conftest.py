@@ -78,7 +78,7 @@ def new_database(server: postgres.Postgres) -> Iterator[str]:
     """An empty database on this server."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("drop database if exists store with (force)")
-        connection.execute("create database store")
+        connection.execute("create database store template template0 strategy file_copy")
     yield server.url.replace("/notifier?", "/store?")
 
 

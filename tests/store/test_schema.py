@@ -1,7 +1,6 @@
 """The migrated schema, the tables as the code sees them, and the walls between agencies."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,16 +17,15 @@ from tests.store.conftest import as_superuser, rolled_back
 from tests.store.rows import fill
 
 TENANT = [table for table in t.metadata.sorted_tables if "agency_id" in table.c and table is not t.directory]
-GLOBAL = {"directory", "kek", "quarantine", "alembic_version"}
+GLOBAL = {"directory", "kek", "installation", "quarantine", "alembic_version"}
 every_tenant_table = pytest.mark.parametrize("table", TENANT, ids=lambda table: table.name)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _a_row_in_every_table(server: postgres.Postgres, office: Office, other_office: Office) -> Iterator[None]:
+def _a_row_in_every_table(server: postgres.Postgres, office: Office, other_office: Office) -> None:
     with as_superuser(server) as connection:
         for opened in (office, other_office):
             fill(connection, TENANT, opened.agency_id)
-    yield
 
 
 def test_the_migrated_schema_is_the_one_that_the_code_sees(db: Database) -> None:
@@ -123,7 +121,7 @@ def test_a_row_cannot_be_given_to_another_agency(
     db: Database, office: Office, other_office: Office, table: Table
 ) -> None:
     with (
-        pytest.raises(ProgrammingError, match="row-level security|permission denied"),
+        pytest.raises(ProgrammingError, match=r"row-level security|permission denied"),
         rolled_back(db, office.agency_id) as tx,
     ):
         tx.conn.execute(update(table).values(agency_id=other_office.agency_id))
@@ -133,7 +131,7 @@ def test_a_row_cannot_be_given_to_another_agency(
 def test_a_table_cannot_be_emptied_or_dropped_by_the_application(db: Database, office: Office, table: Table) -> None:
     for command in (f"truncate {table.name} cascade", f"drop table {table.name} cascade"):
         with (
-            pytest.raises(ProgrammingError, match="permission denied|must be owner"),
+            pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
             rolled_back(db, office.agency_id) as tx,
         ):
             tx.conn.execute(text(command))

@@ -34,6 +34,10 @@ create table kek (
   created_at timestamptz not null default now(),
   retired_at timestamptz
 );
+create table installation (
+  only_one boolean primary key default true check (only_one),
+  index_fingerprint bytea not null
+);
 create table quarantine (
   quarantine_id uuid primary key,
   carrier text not null,
@@ -401,6 +405,7 @@ def upgrade() -> None:
     op.execute("grant update (opening) on event to notifier_app")
     op.execute("grant select, insert, delete on directory to notifier_app")
     op.execute("grant select, insert, update on kek to notifier_app")
+    op.execute("grant select on installation to notifier_app")
     op.execute("grant select, insert, update, delete on quarantine to notifier_app")
     op.execute("grant usage on schema public to notifier_app")
     op.execute("grant select on alembic_version to notifier_app")

@@ -1,0 +1,1 @@
+"""The commands of `notifier`, one file a group. What they do is done by use cases or asked of the HTTP API."""

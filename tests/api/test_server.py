@@ -1,0 +1,316 @@
+"""The same application behind the server that production uses, over loopback: bodies whole, broken off, too long."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from notifier.service import Service
+from tests.api.calling import Caller, ndjson, new_matter, open_matter
+from tests.installation import Office
+
+ROOT = Path(__file__).resolve().parents[2]
+Counts = Callable[[], dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found = json.loads(self.body)
+        assert isinstance(found, dict)
+        return found
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    log: Path
+
+    def post(
+        self, path: str, body: bytes | Iterable[bytes], token: str, *, media: str, once: str | None = None
+    ) -> Answer:
+        """Length-delimited for bytes, chunked for an iterable."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        headers = {"Content-Type": media, **self.headers(token, once)}
+        try:
+            connection.request("POST", path, body, headers, encode_chunked=not isinstance(body, bytes))
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def raw(self, request: bytes, *, half_close: bool = False) -> bytes:
+        """Send bytes as they are; what comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(request)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+            received = b""
+            while piece := connection.recv(65536):
+                received += piece
+            return received
+
+    @staticmethod
+    def headers(token: str, once: str | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}", "Idempotency-Key": once or str(uuid4())}
+
+
+@pytest.fixture(scope="module")
+def server(
+    api_environment: Mapping[str, str], service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    # Another program may take the port in between; then the server says so and the tests end.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert service.settings.public_base_url  # the database is ready
+    log = tmp_path_factory.mktemp("server") / "log"
+    env = {
+        "PATH": os.environ.get("PATH", ""),
+        **api_environment,
+        "NOTIFIER_BIND": f"127.0.0.1:{port}",
+        "WEB_CONCURRENCY": "2",
+    }
+    command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "notifier.web:create_app()"]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output) as process,
+    ):
+        try:
+            wait_for_health(port, process, log)
+            yield Server(port, log)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def wait_for_health(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert process.poll() is None, log.read_text()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture
+def matter(machine: Caller) -> str:
+    return open_matter(machine)
+
+
+def pieces(body: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+@pytest.mark.parametrize("rows", [1, 1_000, 100_000])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_rows_stored_are_rows_sent(
+    rows: int, framing: str, server: Server, office: Office, machine: Caller, count_rows: Counts, matter: str
+) -> None:
+    body = ndjson(rows)
+    before = count_rows()
+    sent: bytes | Iterable[bytes] = body if framing == "length" else pieces(body, 1_000 if rows < 10_000 else 65_521)
+    answer = server.post(f"/v1/matters/{matter}/people", sent, office.machine_token, media="application/x-ndjson")
+    assert answer.status == 201, answer.body
+    assert (answer.document["rows"], answer.document["persons"], answer.document["unreachable"]) == (rows, rows, 0)
+    after = count_rows()
+    assert after["person"] - before["person"] == rows
+    assert after["contact_point"] - before["contact_point"] == 2 * rows
+    assert after["recipient"] - before["recipient"] == rows
+    assert after["event"] - before["event"] == rows + 1
+    outcomes = machine.get(f"/v1/matters/{matter}").get_json()["outcomes"]
+    assert sum(each["persons"] for each in outcomes) == rows
+
+
+def begun(matter: str, office: Office, header: str, body: bytes) -> bytes:
+    lines = [
+        f"POST /v1/matters/{matter}/people HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/x-ndjson",
+        header,
+    ]
+    lines += [f"{name}: {value}" for name, value in Server.headers(office.machine_token).items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("sent", [0, 100, 200_000])
+def test_a_sender_that_hangs_up_stores_nothing(
+    framing: str, sent: int, server: Server, office: Office, count_rows: Counts, matter: str
+) -> None:
+    body = ndjson(3_000)
+    before = count_rows()
+    if framing == "length":
+        request = begun(matter, office, f"Content-Length: {len(body)}", body[:sent])
+    else:
+        request = begun(matter, office, "Transfer-Encoding: chunked", b"%x\r\n" % len(body) + body[:sent])
+    answer = server.raw(request, half_close=True)
+    if answer:
+        assert b" 400 " in answer.partition(b"\r\n")[0]
+        assert b"body-incomplete" in answer
+    assert count_rows() == before
+
+
+def test_a_sender_that_is_gone_stores_nothing(server: Server, office: Office, count_rows: Counts, matter: str) -> None:
+    body = ndjson(500)
+    before = count_rows()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(begun(matter, office, f"Content-Length: {len(body)}", body[: len(body) // 2]))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close with a reset
+    answer = server.post(f"/v1/matters/{matter}/people", ndjson(1), office.machine_token, media="application/x-ndjson")
+    assert answer.status == 201
+    assert count_rows()["person"] == before["person"] + 1
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        ("a wrong chunk size", b"zz\r\n{}\r\n0\r\n\r\n"),
+        ("a chunk that is longer than it says", b'2\r\n{"external_id"\r\n0\r\n\r\n'),
+        ("an end that is missing", b"2\r\n{}\r\n"),
+    ],
+)
+def test_broken_chunks_store_nothing(
+    framing: str, body: bytes, server: Server, office: Office, count_rows: Counts, matter: str
+) -> None:
+    assert framing
+    before = count_rows()
+    answer = server.raw(begun(matter, office, "Transfer-Encoding: chunked", body), half_close=True)
+    assert not answer or b" 400 " in answer.partition(b"\r\n")[0]
+    assert count_rows() == before
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("path", ["/v1/matters", "/v1/matters/{}/people"])
+def test_a_document_over_its_limit_is_told_so(
+    framing: str, path: str, server: Server, office: Office, count_rows: Counts, matter: str
+) -> None:
+    before = count_rows()
+    body = b"[" + b" " * 10_500_000 + b"]"
+    sent: bytes | Iterable[bytes] = body if framing == "length" else pieces(body, 65_536)
+    answer = server.post(path.format(matter), sent, office.machine_token, media="application/json")
+    assert (answer.status, answer.document["code"]) == (413, "body-too-large")
+    assert count_rows() == before
+
+
+def test_a_list_that_says_it_is_too_long_is_refused_unread(
+    server: Server, office: Office, count_rows: Counts, matter: str
+) -> None:
+    before = count_rows()
+    answer = server.raw(begun(matter, office, "Content-Length: 1000000001", b"{}\n"), half_close=True)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert count_rows() == before
+
+
+def test_two_that_come_at_once_with_one_key_have_one_effect(
+    server: Server, office: Office, count_rows: Counts, matter: str
+) -> None:
+    before, key, body = count_rows(), str(uuid4()), ndjson(5_000)
+    answers: list[Answer] = []
+
+    def send() -> None:
+        answers.append(
+            server.post(
+                f"/v1/matters/{matter}/people", body, office.machine_token, media="application/x-ndjson", once=key
+            )
+        )
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stored = [answer for answer in answers if answer.status == 201]
+    waiting = [answer for answer in answers if answer.status == 409]
+    assert len(stored) + len(waiting) == 4
+    assert len([answer for answer in stored if "Idempotent-Replayed" not in answer.headers]) == 1
+    for answer in waiting:
+        assert answer.document["code"] == "idempotency-key-in-progress"
+        assert answer.headers["Retry-After"] == "1"
+    assert count_rows()["person"] == before["person"] + 5_000
+    again = server.post(
+        f"/v1/matters/{matter}/people", body, office.machine_token, media="application/x-ndjson", once=key
+    )
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
+
+
+def test_two_lists_at_once_both_find_their_place(server: Server, office: Office, machine: Caller, matter: str) -> None:
+    lists = [ndjson(700, first=0), ndjson(700, first=1_000)]
+
+    def send(body: bytes) -> None:
+        server.post(f"/v1/matters/{matter}/people", body, office.machine_token, media="application/x-ndjson")
+
+    threads = [threading.Thread(target=send, args=[body]) for body in lists]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read = machine.get(f"/v1/matters/{matter}").get_json()
+    assert read["persons"] == 1_400
+    last = machine.get(f"/v1/matters/{matter}/people?limit=500").get_json()["people"][-1]
+    assert last["ordinal"] == 499
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"CANARY / HTTP/9.9\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nCanary Person: 1\r\n\r\n", 400),
+        (b"GET /" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 9_000 + b"\r\n\r\n", 431),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: canary\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    ],
+)
+def test_what_is_not_http_is_a_problem_too(request_line: bytes, status: int, server: Server) -> None:
+    head, _, body = server.raw(request_line).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"Content-Type: application/problem+json" in head
+    assert json.loads(body)["status"] == status
+    assert b"canary" not in body.lower()
+
+
+def test_nothing_personal_reaches_the_log(server: Server, office: Office, matter: str) -> None:
+    canary = {
+        "external_id": "Canary-Id",
+        "name": "Canary Person",
+        "contacts": [{"kind": "phone", "value": "303-555-0177"}],
+    }
+    path = f"/v1/matters/{matter}/people"
+    server.post(path, json.dumps(canary).encode(), office.machine_token, media="application/x-ndjson")
+    server.post(f"{path}?name=Canary", b"{", office.machine_token, media="application/x-ndjson")
+    server.post("/v1/matters/Canary", b"{}", office.machine_token, media="application/json")
+    server.post(
+        "/v1/matters", json.dumps(new_matter(Canary=1)).encode(), office.machine_token, media="application/json"
+    )
+    server.raw(b"GET /Canary HTTP/9.9\r\nCanary: 303-555-0177\r\n\r\n")
+    server.raw(b"CANARY Canary\r\n\r\n")
+    server.raw(b"GET / HTTP/1.1\r\nCanary Person: 1\r\n\r\n")
+    written = server.log.read_text()
+    assert '"route": "/v1/matters/<matter_id>/people"' in written
+    assert "canary" not in written.lower()
+    assert "303-555-0177" not in written
+    assert office.machine_token not in written
