@@ -72,7 +72,7 @@ lock: $(PYTHON_READY)  ## write the lock files anew from pyproject.toml and pack
 	.venv/.lock/bin/uv pip compile $(UV_FLAGS) --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 	.venv/.lock/bin/uv pip compile $(UV_FLAGS) --universal --python-version 3.11 --group node -o requirements-node.lock
 	.venv/.lock/bin/uv pip compile $(UV_FLAGS) --no-deps --python-version 3.12 --group redis -o requirements-redis.lock
-	$(WITH_NPM) $$npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
+	@$(WITH_NPM) $$npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
 	@rm -rf .venv/.lock .venv/.npm
 
 # How the folder is set up.

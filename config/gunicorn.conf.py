@@ -1,7 +1,9 @@
 """How Gunicorn serves the HTTP surfaces. WEB_CONCURRENCY sets the number of processes."""
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from notifier.core.errors import SettingsError
@@ -26,3 +28,13 @@ keepalive = 15
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - Gunicorn makes its file safely
 control_socket_disable = True  # it would write below HOME, and let others steer the server
 accesslog = None  # a request line may hold a person's code; telemetry.py logs requests without it
+
+# Processes share their counts in files of this folder, so that /metrics tells of all of them. It is named before
+# anything loads prometheus_client, which looks for it once.
+if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="notifier-counts-")
+
+
+def on_exit(_: object) -> None:
+    """Take the counts away when the server ends."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

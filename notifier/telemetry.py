@@ -8,17 +8,18 @@ A log line is one JSON object. What may reach it:
 """
 
 import logging
+import os
 import sys
 import threading
-import time
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 Fields = MutableMapping[str, Any]
 ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
@@ -31,12 +32,23 @@ query_string raw recipient region remote_addr secret street subject text to toke
 PERSONAL: Final = frozenset(_PERSONAL.split())
 """Names of fields that are dropped wherever they turn up. Ids, counts and our own codes have names of their own."""
 
+SHARED_COUNTS: Final = "PROMETHEUS_MULTIPROC_DIR"
 OUR_LOGGERS: Final = ("notifier", "workers")
 # What these say about themselves (addresses they listen on, process ids) is about us, not about people.
-_TRUSTED_LOGGERS: Final = ("gunicorn.error", "alembic", "rq.worker")
+_TRUSTED_LOGGERS: Final = ("gunicorn.error", "rq.worker")
 # These put a caller's bytes into the text itself, before logging sees it.
 _ECHOING: Final = ("Invalid request from", "Error handling request")
-_NOISY: Final = ("twilio", "sendgrid", "python_http_client", "urllib3", "aiohttp", "werkzeug", "sqlalchemy", "asyncio")
+_NOISY: Final = (
+    "twilio",
+    "sendgrid",
+    "python_http_client",
+    "urllib3",
+    "aiohttp",
+    "werkzeug",
+    "sqlalchemy",
+    "asyncio",
+    "alembic",
+)
 _OWN_ROOT: Final = Path(__file__).resolve().parent.parent
 _OWN_FOLDERS: Final = ("notifier", "workers")
 
@@ -45,6 +57,7 @@ def configure_logging(level: str = "INFO") -> None:
     """One JSON object a line on standard error, from structlog and from every library alike. Call once a process."""
     render = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[strip_foreign, *_COMMON],
+        pass_foreign_args=True,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -59,10 +72,18 @@ def configure_logging(level: str = "INFO") -> None:
     threading.excepthook = _log_uncaught_in_thread
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+class Logger(structlog.stdlib.BoundLogger):
+    """A logger whose exceptions go through `strip_exception` and nowhere else."""
+
+    def exception(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        """Log an error with the exception at hand. The standard library's own method would add its traceback."""
+        fields.setdefault("exc_info", True)
+        return self.error(event, *args, **fields)
+
+
+def get_logger(name: str) -> Logger:
     """A logger for one of our modules: pass `__name__`."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
-    return logger
+    return cast("Logger", structlog.stdlib.get_logger(name))
 
 
 def describe(error: BaseException) -> dict[str, object]:
@@ -94,10 +115,11 @@ def _own_frames(traceback: TracebackType | None) -> list[str]:
 def strip_foreign(_: object, __: str, event: Fields) -> Fields:
     """Leave of a library's record the template of its message, unless it speaks about this process only."""
     record: logging.LogRecord = event["_record"]
+    has_arguments = bool(event.pop("positional_args", None))
     ours = record.name.split(".")[0] in OUR_LOGGERS
     trusted = record.name in _TRUSTED_LOGGERS
     if not ours and not trusted:
-        event["event"] = record.msg if record.args and isinstance(record.msg, str) else "(text withheld)"
+        event["event"] = record.msg if has_arguments and isinstance(record.msg, str) else "(text withheld)"
     elif isinstance(record.msg, str) and record.msg.startswith(_ECHOING):
         event["event"] = next(start for start in _ECHOING if record.msg.startswith(start))
     event["logger"] = record.name
@@ -140,7 +162,7 @@ _COMMON: Final = (
 structlog.configure(
     processors=[structlog.stdlib.filter_by_level, *_COMMON, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
     logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
+    wrapper_class=Logger,
     cache_logger_on_first_use=True,
 )
 
@@ -165,11 +187,14 @@ class Metrics:
     seconds: Histogram
     intake_rows: Counter
     receipts: Counter
-    started: float = field(default_factory=time.time)
 
     def render(self) -> bytes:
-        """The text format of Prometheus."""
-        return generate_latest(self.registry)
+        """The text format of Prometheus: of every process of this server, where they share their counts in files."""
+        if SHARED_COUNTS not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call] # it ships half of its types
+        return generate_latest(together)
 
 
 def new_metrics() -> Metrics:

@@ -6,22 +6,25 @@ route's template, never by its address, its query or its body.
 
 import hashlib
 import os
+import sys
 import time
 from base64 import b64encode
 from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, g, request
+from psycopg import IntegrityError as DriverIntegrityError
 from psycopg import OperationalError as DriverOperationalError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from notifier.api import health
+from notifier.api import docs, health
 from notifier.api.app import install_limits, new_app
 from notifier.api.errors import register_problems
 from notifier.bodies import discard_body
 from notifier.bootstrap import build
 from notifier.callbacks import routes as callbacks
+from notifier.core.errors import SettingsError
 from notifier.public import routes as public
 from notifier.service import CONFIG_DIR, TEMPLATE_DIR, Service
 from notifier.settings import Settings
@@ -29,6 +32,7 @@ from notifier.surface import attach, request_id
 from notifier.telemetry import Metrics, configure_logging, get_logger, new_metrics
 
 UNAVAILABLE: Final = (OperationalError, InterfaceError, PoolTimeoutError, DriverOperationalError)
+OVERTAKEN: Final = (IntegrityError, DriverIntegrityError)
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -40,6 +44,7 @@ HEADERS: Final = {
 }
 METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _REFUSED: Final = 400
+_APP_LOAD_ERROR: Final = 4  # to Gunicorn: do not start another worker, the next one would fail too
 HSTS: Final = "max-age=31536000"
 
 log = get_logger(__name__)
@@ -48,9 +53,7 @@ log = get_logger(__name__)
 def create_app(service: Service | None = None) -> Flask:
     """The application of a service; without one it is built from the environment, logs included."""
     if service is None:
-        settings = Settings.load(os.environ, CONFIG_DIR)
-        configure_logging(settings.log_level)
-        service = build(settings)
+        service = _build_or_exit()
     surfaces, base_url = service.settings.surfaces, service.settings.public_base_url or ""
     if "api" in surfaces:
         app: Flask = new_app(str(TEMPLATE_DIR))
@@ -58,8 +61,9 @@ def create_app(service: Service | None = None) -> Flask:
         app = Flask("notifier", static_folder=None, template_folder=str(TEMPLATE_DIR))
     app.url_map.merge_slashes = False  # an address is right or wrong; a redirect would drop a carrier's body
     _install_hooks(app, service, new_metrics())
-    register_problems(app, base_url=base_url, unavailable=UNAVAILABLE)
+    register_problems(app, base_url=base_url, unavailable=UNAVAILABLE, overtaken=OVERTAKEN)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(docs.problem_pages)
     if "api" in surfaces:
         install_limits(app, service.redis)
     if "callbacks" in surfaces:
@@ -67,6 +71,16 @@ def create_app(service: Service | None = None) -> Flask:
     if "public" in surfaces:
         app.register_blueprint(public.blueprint)
     return app
+
+
+def _build_or_exit() -> Service:
+    try:
+        settings = Settings.load(os.environ, CONFIG_DIR)
+        configure_logging(settings.log_level)
+        return build(settings)
+    except SettingsError as error:
+        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        raise SystemExit(_APP_LOAD_ERROR) from None
 
 
 def _install_hooks(app: Flask, service: Service, metrics: Metrics) -> None:

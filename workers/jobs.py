@@ -8,12 +8,13 @@ from uuid import UUID
 import structlog
 
 from notifier.bootstrap import build_carrier, wire
-from notifier.core.model import Channel
+from notifier.core.model import Channel, Mode
 from notifier.doorbell import answered
 from notifier.service import Service
 from notifier.usecases.access import all_agencies
 from notifier.usecases.dispatch import Sender, dispatch
-from notifier.usecases.mailroom import Mailroom, close_batch, compose_letters
+from notifier.usecases.letters import Mailroom, compose_letters
+from notifier.usecases.mailroom import close_batch
 from notifier.usecases.receipts import apply_receipts
 
 SECONDS = 10.0
@@ -36,7 +37,10 @@ class Worker:
         if channel not in self.senders:
             service = self.service
             carrier = build_carrier(service.settings, channel)
-            self.senders[channel] = Sender(service.db, service.vault, service.renderer, carrier, wire(carrier.slug))
+            modes = [Mode.LIVE] if service.settings.carriers_are_real else list(Mode)
+            self.senders[channel] = Sender(
+                service.db, service.vault, service.renderer, carrier, wire(carrier.slug), modes
+            )
         return self.senders[channel]
 
     def close(self) -> None:

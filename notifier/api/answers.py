@@ -220,6 +220,8 @@ class BatchOut(Answer):
     """A print batch. Red when it is not declared mailed by the next business day."""
 
     batch_id: UUID
+    mode: Mode
+    mode: Mode
     closed_at: datetime
     pieces: Count
     sheets: Count

@@ -12,6 +12,8 @@ from notifier.core.errors import NotFound
 _METHODS: Final = ("get", "post")
 
 blueprint = Blueprint("docs", __name__)
+problem_pages = Blueprint("problems", __name__, url_prefix="/problems")
+"""Served by every surface, because the `type` of any problem leads there."""
 
 
 @blueprint.get("/openapi.json")
@@ -27,13 +29,13 @@ def read_docs() -> str:
     return render_template("api/docs.html", document=document, operations=_operations(document), problems=PROBLEMS)
 
 
-@blueprint.get("/problems/")
+@problem_pages.get("/")
 def list_problems() -> str:
     """Every problem on one page."""
     return render_template("api/problems.html", problems=PROBLEMS)
 
 
-@blueprint.get("/problems/<code>")
+@problem_pages.get("/<code>")
 def read_problem(code: str) -> str:
     """What one problem means, and what to do about it."""
     if code not in PROBLEMS:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from flask import Flask, Response
@@ -14,6 +15,7 @@ from notifier.telemetry import get_logger
 
 PROBLEM_JSON: Final = "application/problem+json"
 UNAVAILABLE_RETRY: Final = 5
+OVERTAKEN_RETRY: Final = 1
 _UNAUTHORIZED: Final = 401
 _SERVER_ERROR: Final = 500
 _REDIRECTS: Final = range(300, 400)
@@ -37,45 +39,65 @@ class RateLimited(Refused):
         self.retry_after = retry_after
 
 
-def register_problems(app: Flask, *, base_url: str, unavailable: Sequence[type[Exception]]) -> None:
+def register_problems(
+    app: Flask,
+    *,
+    base_url: str,
+    unavailable: Sequence[type[Exception]] = (),
+    overtaken: Sequence[type[Exception]] = (),
+) -> None:
     """Answer every error of an application as a problem.
 
     `base_url` is where /problems/<code> is served; "" makes the `type` a relative reference. `unavailable` are the
-    exceptions that mean that the database cannot be reached.
+    exceptions that mean that the database cannot be reached, `overtaken` those that mean that two requests came at
+    once and wanted the same place: the second one is told why when it comes again.
     """
-
-    def refused(error: Refused) -> Response:
-        return problem(error.code, error.detail, error.findings, base_url=base_url, error=error)
-
-    def http_error(error: HTTPException) -> Response | HTTPException:
-        status = error.code or _SERVER_ERROR
-        if status in _REDIRECTS:
-            return error
-        code = BY_STATUS.get(status, "internal-error" if status >= _SERVER_ERROR else "bad-request")
-        answer = problem(code, PROBLEMS[code].title + ".", base_url=base_url)
-        for name, value in error.get_headers():
-            if name.lower() in {"allow", "retry-after"}:
-                answer.headers[name] = value
-        return answer
-
-    def out_of_reach(error: Exception) -> Response:
-        log.error("database unavailable", exc_info=error)
-        answer = problem("unavailable", PROBLEMS["unavailable"].title + ".", base_url=base_url)
-        answer.headers["Retry-After"] = str(UNAVAILABLE_RETRY)
-        return answer
-
-    def broken(error: Exception) -> Response:
-        log.error("request failed", exc_info=error)
-        return problem("internal-error", "Nothing was stored.", base_url=base_url)
-
     handlers: list[tuple[type[Exception], Callable[..., Response | HTTPException]]] = [
-        (Refused, refused),
-        (HTTPException, http_error),
-        *((kind, out_of_reach) for kind in unavailable),
-        (Exception, broken),
+        (Refused, _refused),
+        (HTTPException, _http_error),
+        *((kind, _out_of_reach) for kind in unavailable),
+        *((kind, _came_second) for kind in overtaken),
+        (Exception, _broken),
     ]
     for kind, handler in handlers:
-        app.register_error_handler(kind, handler)
+        app.register_error_handler(kind, partial(handler, base_url=base_url))
+
+
+def _refused(error: Refused, *, base_url: str) -> Response:
+    return problem(error.code, error.detail, error.findings, base_url=base_url, error=error)
+
+
+def _http_error(error: HTTPException, *, base_url: str) -> Response | HTTPException:
+    status = error.code or _SERVER_ERROR
+    if status in _REDIRECTS:
+        return error
+    code = BY_STATUS.get(status, "internal-error" if status >= _SERVER_ERROR else "bad-request")
+    answer = problem(code, PROBLEMS[code].title + ".", base_url=base_url)
+    for name, value in error.get_headers():
+        if name.lower() in {"allow", "retry-after"}:
+            answer.headers[name] = value
+    return answer
+
+
+def _out_of_reach(error: Exception, *, base_url: str) -> Response:
+    log.error("database unavailable", exc_info=error)
+    return _later("unavailable", UNAVAILABLE_RETRY, base_url)
+
+
+def _came_second(error: Exception, *, base_url: str) -> Response:
+    log.warning("overtaken by another request", exc_info=error)
+    return _later("overtaken", OVERTAKEN_RETRY, base_url)
+
+
+def _later(code: str, seconds: int, base_url: str) -> Response:
+    answer = problem(code, PROBLEMS[code].title + ".", base_url=base_url)
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
+
+
+def _broken(error: Exception, *, base_url: str) -> Response:
+    log.error("request failed", exc_info=error)
+    return problem("internal-error", "Nothing was stored.", base_url=base_url)
 
 
 def problem(
@@ -106,7 +128,8 @@ def problem(
         ]
     answer = Response(json.dumps(document), status, content_type=PROBLEM_JSON)
     if status == _UNAUTHORIZED:
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="notifier"'
+        reason = ', error="invalid_token"' if code == "invalid-key" else ""
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="notifier"{reason}'
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         answer.headers["Retry-After"] = str(retry_after)

@@ -140,7 +140,6 @@ def stop(path: MatterPath, body: StopIn) -> Response:
     here = service()
 
     def act(tx: Tx) -> StopPlacedOut:
-        reading.find_matter(tx, path.matter_id, principal=principal())
         placed = stops.place_stop(
             tx,
             matter_id=path.matter_id,
@@ -164,7 +163,6 @@ def resume(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the b
     here = service()
 
     def act(tx: Tx) -> LiftOut:
-        reading.find_matter(tx, path.matter_id, principal=principal())
         lift = stops.lift_stops(tx, path.matter_id, principal=principal(), now=here.now())
         return LiftOut(state=lift.state, stops=list(lift.stops))
 

@@ -1,6 +1,7 @@
 """Print batches: what the mailroom prints, and the officer's word that it was mailed."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from flask import Response
 
@@ -8,6 +9,7 @@ from notifier.api.answers import BatchesOut, BatchOut, MailedOut
 from notifier.api.auth import principal, v1_blueprint
 from notifier.api.reply import body_digest, done_once, raw_schema, shown
 from notifier.api.schemas import BatchPath, MailedIn, PartPath
+from notifier.core.errors import NotFound
 from notifier.store.engine import Tx
 from notifier.surface import service
 from notifier.usecases import mailroom
@@ -26,7 +28,7 @@ def list_batches() -> Response:
     """
     principal().require(Scope.MAILROOM)
     with service().db.transaction(principal().agency_id) as tx:
-        batches = [{name: row[name] for name in BatchOut.model_fields} for row in mailroom.list_batches(tx)]
+        batches = [{name: row[name] for name in BatchOut.model_fields} for row in _own(tx)]
     return shown(BatchesOut.model_validate({"batches": batches}))
 
 
@@ -39,6 +41,8 @@ def read_part(path: PartPath) -> Response:
     principal().require(Scope.MAILROOM)
     here = service()
     with here.db.transaction(principal().agency_id) as tx:
+        if all(row["batch_id"] != path.batch_id for row in _own(tx)):
+            raise NotFound("unknown-print-batch", "There is no such print batch.")
         content = mailroom.batch_file(tx, path.batch_id, path.part, vault=here.vault)
     response = Response(content, content_type=MEDIA[path.part])
     ending = "csv" if path.part == "manifest" else "pdf"
@@ -59,3 +63,8 @@ def declare_mailed(path: BatchPath, body: MailedIn) -> Response:
         return MailedOut.model_validate(mailed)
 
     return done_once(200, act, body_digest=body_digest())
+
+
+def _own(tx: Tx) -> list[Mapping[str, Any]]:
+    """The batches of the key's mode: a test key shows no real person's address."""
+    return [dict(row) for row in mailroom.list_batches(tx) if row["mode"] == principal().mode.value]

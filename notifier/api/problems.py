@@ -102,6 +102,9 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "idempotency-key-in-progress": P(
             409, "The same request is being worked on", "Wait as Retry-After says and send it again."
         ),
+        "overtaken": P(
+            409, "Another request came first", "Nothing was stored. Send it again: the answer then says what is taken."
+        ),
         "rate-limited": P(429, "Too many requests", "Wait as Retry-After says. RateLimit-Policy states the limit."),
         # Matters, people, notices
         "unknown-matter": P(404, "There is no such matter", "Matters of other agencies are never shown."),
@@ -121,6 +124,7 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "unknown-print-batch": P(
             404, "There is no such print batch", "Batches of other agencies are never shown; each has three files."
         ),
+        "unknown-letter": P(404, "There is no such letter", "It was not written yet, or belongs to another agency."),
         "unknown-file": P(404, "There is no such file", "A print batch has a pdf, a manifest and totals."),
         "already-declared": P(409, "The batch was declared mailed before", "Look at its mailed_on."),
         "impossible-mailing-day": P(

@@ -168,7 +168,7 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.KEK_ROTATED: _spec("from to rewrapped"),
         T.PACK_APPROVED: _spec("pack sha256"),
         T.TEXT_APPROVED: _spec("edition tag sha256", "qualification reviewer"),
-        T.PRINT_BATCH_CLOSED: _spec("batch pieces sheets", commits="pdf manifest"),
+        T.PRINT_BATCH_CLOSED: _spec("batch mode pieces sheets", commits="pdf manifest"),
         T.PRINT_BATCH_MAILED: _spec("batch mailed_on pieces"),
         T.LOG_ANCHORED: _spec("size root"),
         T.ALARM_RAISED: _spec("alarm", "count due"),

@@ -12,12 +12,12 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DataError, ProgrammingError
 
 from notifier.carriers.sandbox.outbox import make_key
 from notifier.core.errors import SettingsError
@@ -77,15 +77,16 @@ def open_house(environ: Mapping[str, str], *, say: Callable[[str], None]) -> Ite
     with ExitStack() as stack:
         given = Settings.load(_without_carriers(environ), CONFIG_DIR)
         folder = given.data_dir / "demo"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (given.key_dir, folder):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
         stack.enter_context(_only_one(folder))
         say("starting servers")
-        found = stack.enter_context(
-            servers(folder, database_url=given.database_url, redis_url=given.redis_url)
-        )
-        _refuse_live_matters(found.database_url)
+        found = stack.enter_context(servers(folder, database_url=given.database_url, redis_url=given.redis_url))
+        with suppress(ProgrammingError, DataError):  # no tables or no role yet
+            _refuse_live_matters(found.database_url)
         key_dir = given.key_dir if given.database_url else given.key_dir / "demo"
         migrate(found.database_url, key_dir)
+        _refuse_live_matters(found.database_url)
         settings, options = _accounts()
         web, carriers = _free_ports(2)
         api_url, sandbox_url = f"http://{LOOPBACK}:{web}", f"http://{LOOPBACK}:{carriers}"
@@ -168,13 +169,10 @@ def _only_one(folder: Path) -> Iterator[None]:
 def _refuse_live_matters(url: str) -> None:
     db = Database(url, pool_size=1)
     try:
-        live = has_live_matters(db)
-    except ProgrammingError:  # no tables or no role yet
-        live = False
+        if has_live_matters(db):
+            raise SettingsError(["DATABASE_URL holds live matters: a demo needs a database of its own"])
     finally:
         db.close()
-    if live:
-        raise SettingsError(["DATABASE_URL holds live matters: a demo needs a database of its own"])
 
 
 def _free_ports(count: int) -> list[int]:

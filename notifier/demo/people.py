@@ -97,9 +97,7 @@ _SKETCHES: Final = (
     ),
     _Sketch("Unknown Tongue", "language not known", None, home=2),
     _Sketch("Frances Paper", "letter only", home=3),
-    _Sketch(
-        "Guadalupe Lejana", "lives abroad; letter only", SPANISH, contacts=({"kind": "post", "address": _MEXICO},)
-    ),
+    _Sketch("Guadalupe Lejana", "lives abroad; letter only", SPANISH, contacts=({"kind": "post", "address": _MEXICO},)),
     _Sketch(
         "Harper Household", "two on one address and mailbox", mail="delivered.household", contacts=(_AT_HOUSEHOLD,)
     ),

@@ -21,7 +21,15 @@ MAILBOXES: Final = (
     *[""] * 40,
 )
 COLUMNS: Final = (
-    "external_id,name,language,phone,email,address_line1,city,region,postal_code".split(",")
+    "external_id",
+    "name",
+    "language",
+    "phone",
+    "email",
+    "address_line1",
+    "city",
+    "region",
+    "postal_code",
 )
 
 
@@ -67,7 +75,7 @@ def comma_separated(people: Iterator[dict[str, Any]]) -> Iterator[str]:
 
 
 def _flat(person: dict[str, Any]) -> dict[str, str]:
-    row = {name: person[name] for name in ("external_id", "name", "language") if name in person}
+    row: dict[str, str] = {name: person[name] for name in COLUMNS[:3] if name in person}
     for contact in person["contacts"]:
         if contact["kind"] == "post":
             place = contact["address"]

@@ -160,6 +160,19 @@ class Place:
         return CannotStart("\n  ".join([f"{what}; see {log}", *words]))
 
 
+def is_alive(folder: Path) -> bool:
+    """Whether a server lives whose files lie in `folder`; nothing is made, started or waited for."""
+    home = folder / "elsewhere" if (folder / "elsewhere").is_symlink() else folder
+    try:
+        handle = os.open(home / "alive", os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return not _flock_at_once(handle)
+    finally:
+        os.close(handle)
+
+
 def _flock_at_once(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,7 +240,9 @@ def _elsewhere(folder: Path) -> Path:
         if home.parent == STATE_ROOT and not copied:
             (home / "origin").write_text(str(folder), "utf-8")  # the checkout may have been moved
             return home
-    STATE_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        STATE_ROOT.mkdir()
+        STATE_ROOT.chmod(0o755)  # whatever our umask is
     if not is_reachable(STATE_ROOT):
         raise CannotStart(f"{STATE_ROOT} must belong to root and be open to all: the server cannot run as root")
     home = Path(tempfile.mkdtemp(prefix="", dir=STATE_ROOT))

@@ -43,16 +43,3 @@ def copy_readable(source: Path, parts: Sequence[str], target: Path) -> None:
     for path in (target, *target.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
-
-
-def is_alive(folder: Path) -> bool:
-    """Whether a server lives whose files lie in `folder`; nothing is made, started or waited for."""
-    home = folder / "elsewhere" if (folder / "elsewhere").is_symlink() else folder
-    try:
-        handle = os.open(home / "alive", os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        return not _flock_at_once(handle)
-    finally:
-        os.close(handle)

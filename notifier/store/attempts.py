@@ -1,6 +1,6 @@
 """Claiming attempts: fair between matters, under a lease, skipping what is held. A claim writes no event."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from notifier.core.model import Channel
+from notifier.core.model import Channel, Mode
 from notifier.core.status import AttemptStatus
 from notifier.store.bulk import insert_rows
 from notifier.store.engine import Tx
@@ -26,19 +26,24 @@ class Claimed:
     tries: int
 
 
-# One probe of a partial index per open matter, instead of sorting everything that is due.
+# One probe of a partial index per open matter, instead of sorting everything that is due. Matters come in any order, so
+# that a long one does not keep a short one waiting.
 _CLAIM = text(
     """
-    with due as (
+    with work as (
+      select w.agency_id, w.matter_id, w.channel
+      from work_to_do w join matter m on m.agency_id = w.agency_id and m.matter_id = w.matter_id
+      where w.agency_id = :agency and w.channel = :channel and m.mode = any(:modes)
+      order by random() limit :chunk
+    ), due as (
       select d.attempt_id
-      from open_work w
+      from work w
       cross join lateral (
         select a.attempt_id from attempt a
         where a.agency_id = w.agency_id and a.matter_id = w.matter_id and a.channel = w.channel
           and a.status = 'planned' and a.due_at <= now() and a.blob_id is null
         order by a.due_at limit :per_matter for update skip locked
       ) d
-      where w.agency_id = :agency and w.channel = :channel and not w.stopped
       limit :chunk
     )
     update attempt a
@@ -50,24 +55,34 @@ _CLAIM = text(
 )
 
 
-def claim(tx: Tx, channel: Channel, *, chunk: int, per_matter: int, lease: timedelta) -> list[Claimed]:
-    """Take up to `chunk` due attempts of one channel, at most `per_matter` of any matter."""
+def claim(
+    tx: Tx, channel: Channel, *, chunk: int, per_matter: int, lease: timedelta, modes: Collection[Mode] = tuple(Mode)
+) -> list[Claimed]:
+    """Take up to `chunk` due attempts of one channel, at most `per_matter` of any matter, of matters of these modes."""
     rows = tx.conn.execute(
         _CLAIM,
-        {"agency": tx.agency_id, "channel": channel.value, "chunk": chunk, "per_matter": per_matter, "lease": lease},
+        {
+            "agency": tx.agency_id,
+            "channel": channel.value,
+            "chunk": chunk,
+            "per_matter": per_matter,
+            "lease": lease,
+            "modes": [mode.value for mode in modes],
+        },
     )
     return [Claimed(*row) for row in rows]
 
 
 def open_work(tx: Tx, matter_id: UUID, channels: Sequence[Channel]) -> None:
-    """Say that a matter has something to send on these channels; a stop in force stays in force."""
+    """Say that a matter has something to send on these channels.
+
+    The update changes nothing; unlike "do nothing" it waits for `close_idle_work`, which may be deleting that very row.
+    """
     tx.conn.execute(
         text(
-            "insert into open_work (agency_id, matter_id, channel, stopped)"
-            " select :agency, :matter, c, exists (select from stop s"
-            "   where s.agency_id = :agency and s.lifted_at is null"
-            "   and (s.matter_id is null or s.matter_id = :matter) and (s.channel is null or s.channel = c))"
-            " from unnest(cast(:channels as text[])) c on conflict do nothing"
+            "insert into open_work (agency_id, matter_id, channel)"
+            " select :agency, :matter, c from unnest(cast(:channels as text[])) c"
+            " on conflict (agency_id, matter_id, channel) do update set channel = excluded.channel"
         ),
         {"agency": tx.agency_id, "matter": matter_id, "channels": [channel.value for channel in channels]},
     )
@@ -79,9 +94,7 @@ def close_idle_work(tx: Tx) -> None:
     Two statements: the rows are held first, so that whoever plans new attempts waits and then writes its row anew.
     """
     held = tx.conn.execute(
-        text(
-            "select matter_id, channel from open_work where agency_id = :agency and not stopped for update skip locked"
-        ),
+        text("select matter_id, channel from open_work where agency_id = :agency for update skip locked"),
         {"agency": tx.agency_id},
     ).all()
     if not held:
@@ -106,7 +119,7 @@ def channels_with_due_work(tx: Tx) -> list[Channel]:
     """The channels on which something could be claimed right now."""
     rows = tx.conn.execute(
         text(
-            "select distinct w.channel from open_work w where w.agency_id = :agency and not w.stopped and exists"
+            "select distinct w.channel from work_to_do w where w.agency_id = :agency and exists"
             " (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id"
             "  and a.channel = w.channel and a.status = 'planned' and a.due_at <= now())"
         ),
@@ -194,21 +207,23 @@ def plan_attempts(tx: Tx, matter_id: UUID, new: Sequence[NewAttempt], *, now: da
 
 _LETTERS = """
     select a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries
-    from open_work w
+    from work_to_do w
+    join matter m on m.agency_id = w.agency_id and m.matter_id = w.matter_id and m.mode = any(:modes)
     cross join lateral (
       select * from attempt a
       where a.agency_id = w.agency_id and a.matter_id = w.matter_id and a.channel = w.channel
         and a.status = 'planned' and a.due_at <= now() and (a.blob_id is not null) = :composed
       order by a.due_at limit :chunk for update skip locked
     ) a
-    where w.agency_id = :agency and w.channel = 'letter' and not w.stopped
+    where w.agency_id = :agency and w.channel = 'letter'
     limit :chunk
 """
 
 
 def letters_to_compose(tx: Tx, *, chunk: int) -> list[Claimed]:
     """Hold due letters that are not written yet, until this transaction ends: nothing leaves while they are written."""
-    rows = tx.conn.execute(text(_LETTERS), {"agency": tx.agency_id, "chunk": chunk, "composed": False})
+    modes = [mode.value for mode in Mode]
+    rows = tx.conn.execute(text(_LETTERS), {"agency": tx.agency_id, "chunk": chunk, "composed": False, "modes": modes})
     return [Claimed(*row) for row in rows]
 
 
@@ -216,8 +231,8 @@ def some_letter_is_unwritten(tx: Tx) -> bool:
     """True while a due letter waits to be written, also where another worker is at it."""
     row = tx.conn.execute(
         text(
-            "select from open_work w join attempt a on a.agency_id = w.agency_id and a.matter_id = w.matter_id"
-            " and a.channel = w.channel where w.agency_id = :agency and w.channel = 'letter' and not w.stopped"
+            "select from work_to_do w join attempt a on a.agency_id = w.agency_id and a.matter_id = w.matter_id"
+            " and a.channel = w.channel where w.agency_id = :agency and w.channel = 'letter'"
             " and a.status = 'planned' and a.due_at <= now() and a.blob_id is null limit 1"
         ),
         {"agency": tx.agency_id},
@@ -225,17 +240,27 @@ def some_letter_is_unwritten(tx: Tx) -> bool:
     return row.first() is not None
 
 
-def claim_written_letters(tx: Tx, *, chunk: int) -> list[tuple[UUID, UUID, UUID, UUID]]:
-    """Take written letters for a print batch, within this transaction: (attempt, matter, person, blob)."""
+@dataclass(frozen=True, slots=True)
+class WrittenLetter:
+    """A letter that this transaction holds for its print batch."""
+
+    attempt_id: UUID
+    matter_id: UUID
+    person_id: UUID
+    blob_id: UUID
+
+
+def claim_written_letters(tx: Tx, mode: Mode, *, chunk: int) -> list[WrittenLetter]:
+    """Take written letters of one mode for a print batch, within this transaction."""
     rows = tx.conn.execute(
         text(
             f"with due as ({_LETTERS}) update attempt a set status = 'sending', tries = a.tries + 1, updated_at = now()"  # noqa: S608 # our own constant
             " from due where a.agency_id = :agency and a.attempt_id = due.attempt_id"
             " returning a.attempt_id, a.matter_id, a.person_id, a.blob_id"
         ),
-        {"agency": tx.agency_id, "chunk": chunk, "composed": True},
+        {"agency": tx.agency_id, "chunk": chunk, "composed": True, "modes": [mode.value]},
     )
-    return [(row.attempt_id, row.matter_id, row.person_id, row.blob_id) for row in rows]
+    return [WrittenLetter(*row) for row in rows]
 
 
 def keep_letters(tx: Tx, blobs: Sequence[tuple[UUID, UUID]]) -> None:

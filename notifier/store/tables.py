@@ -167,7 +167,7 @@ attempt = _tenant(
     _may(batch_id=Uuid, blob_id=Uuid, linked_from=Uuid),
 )
 content = _tenant("content", {"attempt_id": Uuid}, _must(sealed=LargeBinary))
-open_work = _tenant("open_work", {"matter_id": Uuid, "channel": Text}, _must(stopped=Boolean))
+open_work = _tenant("open_work", {"matter_id": Uuid, "channel": Text})
 stop = _tenant(
     "stop",
     {"stop_id": Uuid},
@@ -185,6 +185,8 @@ receipt = _tenant(
 print_batch = _tenant(
     "print_batch",
     {"batch_id": Uuid},
-    _must(closed_at=When, pieces=Integer, sheets=Integer, pdf_blob=Uuid, manifest_blob=Uuid, totals_blob=Uuid),
+    _must(
+        mode=Text, closed_at=When, pieces=Integer, sheets=Integer, pdf_blob=Uuid, manifest_blob=Uuid, totals_blob=Uuid
+    ),
     _may(mailed_on=Date, declared_at=When, declared_by=Uuid),
 )

@@ -65,7 +65,7 @@ def _attempts(tx: Tx) -> tuple[Counter[tuple[str, str]], list[datetime]]:
         text(
             "select min((select min(a.due_at) from attempt a where a.agency_id = w.agency_id"
             " and a.matter_id = w.matter_id and a.channel = w.channel and a.status = 'planned'))"
-            " from open_work w where w.agency_id = :agency and not w.stopped"
+            " from work_to_do w where w.agency_id = :agency"
         ),
         {"agency": tx.agency_id},
     ).scalar_one()

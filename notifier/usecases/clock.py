@@ -1,7 +1,7 @@
 """What happens because time passes: lost workers, silent carriers, idle work."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -10,6 +10,7 @@ from notifier.carriers import CARRIERS
 from notifier.carriers.timetable import Timetable
 from notifier.core.model import Actor
 from notifier.core.status import AttemptEvent, Reason
+from notifier.core.status import AttemptStatus as S
 from notifier.store.attempts import channels_with_due_work, close_idle_work, expired_leases, silent_attempts
 from notifier.store.engine import Tx
 from notifier.usecases.progress import Change, record
@@ -23,24 +24,22 @@ def tick(tx: Tx, *, timetables: Mapping[str, Timetable], now: datetime) -> list[
     """Do what is due in one agency; returns the queues that have work.
 
     (1) an attempt whose worker is gone may have been sent: unknown, never again; (2) a carrier that has said nothing
-    for its time is silent; (3) forget what has nothing left to send; (4) say which bells to ring.
+    for its time is silent; (3) record both, matters in id order, so that nobody waits for somebody who waits for us;
+    (4) forget what has nothing left to send; (5) say which bells to ring.
     """
-    lost = expired_leases(tx, limit=LIMIT)  # (1)
-    _record(tx, lost, AttemptEvent.LOST_TRACK, Reason.WORKER_LOST, now)
+    changes: dict[UUID, list[Change]] = defaultdict(list)
+    for matter_id, attempt_id in expired_leases(tx, limit=LIMIT):  # (1)
+        changes[matter_id].append(_change(attempt_id, AttemptEvent.LOST_TRACK, {S.SENDING}, Reason.WORKER_LOST))
     for slug, timetable in timetables.items():  # (2)
         after = timedelta(hours=timetable.silent_after_hours)
-        silent = silent_attempts(tx, CARRIERS[slug].channel, after=after, now=now, limit=LIMIT)
-        _record(tx, silent, AttemptEvent.WENT_SILENT, None, now)
-    close_idle_work(tx)  # (3)
-    queues = [channel.value for channel in channels_with_due_work(tx)]  # (4)
+        for matter_id, attempt_id in silent_attempts(tx, CARRIERS[slug].channel, after=after, now=now, limit=LIMIT):
+            changes[matter_id].append(_change(attempt_id, AttemptEvent.WENT_SILENT, {S.HANDED_OVER, S.ACCEPTED}))
+    for matter_id in sorted(changes):  # (3)
+        record(tx, matter_id, changes[matter_id], now=now)
+    close_idle_work(tx)  # (4)
+    queues = [channel.value for channel in channels_with_due_work(tx)]  # (5)
     return [*queues, RECEIPTS] if some_receipt_waits(tx) else queues
 
 
-def _record(
-    tx: Tx, attempts: Iterable[tuple[UUID, UUID]], event: AttemptEvent, reason: Reason | None, now: datetime
-) -> None:
-    by_matter: dict[UUID, list[Change]] = defaultdict(list)
-    for matter_id, attempt_id in attempts:
-        by_matter[matter_id].append(Change(attempt_id, event, Actor.system("clock"), reason=reason))
-    for matter_id in sorted(by_matter):
-        record(tx, matter_id, by_matter[matter_id], now=now)
+def _change(attempt_id: UUID, event: AttemptEvent, only_from: Collection[S], reason: Reason | None = None) -> Change:
+    return Change(attempt_id, event, Actor.system("clock"), reason=reason, only_from=frozenset(only_from))

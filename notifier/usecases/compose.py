@@ -38,9 +38,9 @@ class Parcel:
 def open_parcels(
     tx: Tx, claimed: Sequence[Claimed], *, vault: Vault, now: datetime
 ) -> tuple[list[Parcel], list[Claimed]]:
-    """Load and decrypt what the attempts need; the second list holds those whose person's key was erased."""
-    ciphers = vault.surviving(tx, {item.person_id for item in claimed})
-    alive = [item for item in claimed if item.person_id in ciphers]
+    """Load and decrypt what the attempts need; the second list holds those whose key was erased."""
+    ciphers = vault.surviving(tx, {key for item in claimed for key in (item.person_id, item.matter_id)})
+    alive = [item for item in claimed if {item.person_id, item.matter_id} <= ciphers.keys()]
     people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", alive, "person_id")
     points = _by_id(
         tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", alive, "contact_id"
@@ -80,7 +80,7 @@ def open_parcels(
                 None if address is None else PostalAddress(**(address | {"lines": tuple(address["lines"])})),
             )
         )
-    return parcels, [item for item in claimed if item.person_id not in ciphers]
+    return parcels, [item for item in claimed if not {item.person_id, item.matter_id} <= ciphers.keys()]
 
 
 def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, now: datetime) -> NoticeContent:

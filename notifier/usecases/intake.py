@@ -12,7 +12,8 @@ from datetime import date, datetime
 from typing import Final, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 
 from notifier.core import codes
 from notifier.core.contacts import blind_form
@@ -93,23 +94,30 @@ def create_matter(
     principal.require(Scope.MATTER_WRITE)
     bound = bind(new.packs, packs)
     matter_id, demand_id, lineage_id = uuid4(), uuid4(), uuid4()
-    external_index = vault.blind("matter.external_id", new.external_id.encode())
-    _require_new_matter(tx, external_index)
     cipher = vault.make(tx, [matter_id], "matter")[matter_id]
     external = json.dumps({"external_id": new.external_id}).encode()
-    tx.conn.execute(
-        insert(t.matter).values(
+    stored = tx.conn.execute(
+        insert(t.matter)
+        .values(
             agency_id=tx.agency_id,
             matter_id=matter_id,
             lineage_id=lineage_id,
             mode=principal.mode.value,
-            external_index=external_index,
+            external_index=vault.blind("matter.external_id", new.external_id.encode()),
             sealed=cipher.seal(external, "matter.sealed", matter_id),
             edition=edition,
             created_at=now,
             created_by=principal.officer_id,
         )
-    )
+        .on_conflict_do_nothing(index_elements=["agency_id", "external_index"])
+        .returning(t.matter.c.matter_id)
+    ).one_or_none()
+    if stored is None:
+        raise Invalid(
+            "duplicate-matter",
+            "A matter with this external_id exists already. Nothing was stored.",
+            [Finding("/external_id", "duplicate-matter", "In use by another matter of this agency.")],
+        )
     tx.conn.execute(
         insert(t.matter_pack),
         [
@@ -381,25 +389,15 @@ def _require_new_people(tx: Tx, matter_id: UUID, external: Sequence[bytes], firs
             {"agency": tx.agency_id, "matter": matter_id, "external": list(external)},
         ).scalars()
     )
-    if not known:
-        return
-    findings = [
-        Finding(f"/{number}/external_id", "duplicate-external-id", "Somebody in this matter has this external_id.")
-        for number, index in enumerate(external, first)
-        if index in known
-    ]
-    raise Invalid(
-        "duplicate-external-id", "Some people are in this matter already. Nothing was stored.", findings[:MAX_FINDINGS]
-    )
-
-
-def _require_new_matter(tx: Tx, external_index: bytes) -> None:
-    if tx.conn.execute(select(t.matter.c.matter_id).where(t.matter.c.external_index == external_index)).first():
-        raise Invalid(
-            "duplicate-matter",
-            "A matter with this external_id exists already. Nothing was stored.",
-            [Finding("/external_id", "duplicate-matter", "In use by another matter of this agency.")],
-        )
+    findings = []
+    for number, index in enumerate(external, first):
+        if index in known:
+            where, what = f"/{number}/external_id", "Somebody in this matter has this external_id."
+            findings.append(Finding(where, "duplicate-external-id", what))
+        known.add(index)
+    if findings:
+        what = "Some people are in this matter already. Nothing was stored."
+        raise Invalid("duplicate-external-id", what, findings[:MAX_FINDINGS])
 
 
 def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> int:

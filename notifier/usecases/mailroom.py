@@ -1,11 +1,10 @@
-"""Letters: written one by one, printed in batches by the agency's own mailroom, declared mailed by an officer.
+"""Print batches: written letters, printed by the agency's own mailroom, declared mailed by an officer.
 
-Nothing leaves the building before a human takes the batch, so that each step is one transaction: a letter is in
-exactly one batch, or in none yet. Stops are looked at when a letter is written and again when a batch is closed.
+Closing a batch is one transaction: a letter is in exactly one batch, or in none yet. Stops are looked at when a letter
+is written and again when a batch is closed.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,44 +14,24 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, insert, select, text, update
 
-from notifier.core.errors import Conflict, Forbidden, Invalid, MissingText, NotFound
+from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
 from notifier.core.events import EventType
-from notifier.core.language import letter_languages
-from notifier.core.ledger import Draft, Json
-from notifier.core.model import Actor, KeyKind
-from notifier.core.postal import place_lines, postal_sort_key
-from notifier.core.status import AttemptEvent, Reason
+from notifier.core.ledger import Json
+from notifier.core.model import Actor, KeyKind, Mode
+from notifier.core.status import AttemptEvent
 from notifier.render.batch import Piece, print_batch
-from notifier.render.content import Letter
-from notifier.render.renderer import Addressee, Renderer
 from notifier.store import tables as t
-from notifier.store.attempts import (
-    Claimed,
-    claim_written_letters,
-    keep_letters,
-    letters_to_compose,
-    some_letter_is_unwritten,
-)
+from notifier.store.attempts import WrittenLetter, claim_written_letters, some_letter_is_unwritten
 from notifier.store.blobs import get_blob, put_blobs
 from notifier.store.engine import Tx
 from notifier.store.ledger import append, sealed_draft
 from notifier.store.ledger import draft as plain_draft
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
-from notifier.usecases.compose import Parcel, available_languages, keep_texts, open_parcels
-from notifier.usecases.progress import Change, legal_now, record
+from notifier.usecases.letters import PDF, Mailroom, refuse_letters
+from notifier.usecases.progress import Change, record
 
-CHUNK: Final = 20  # letters written in one transaction
 BATCH: Final = 500  # letters in one print batch at most
-PDF: Final = "application/pdf"
-
-
-@dataclass(frozen=True, slots=True)
-class Mailroom:
-    """What writing and printing needs."""
-
-    vault: Vault
-    renderer: Renderer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,104 +43,36 @@ class Mailed:
     mailed_on: date
 
 
-def compose_letters(tx: Tx, *, mailroom: Mailroom, now: datetime) -> int:
-    """Write a handful of due letters and keep them; returns how many were taken."""
-    claimed = letters_to_compose(tx, chunk=CHUNK)
-    if not claimed:
-        return 0
-    parcels, erased = open_parcels(tx, claimed, vault=mailroom.vault, now=now)
-    unwritten = list(erased)
-    written: list[tuple[Parcel, Letter]] = []
-    for parcel in parcels:
-        try:
-            written.append((parcel, _write(parcel, mailroom)))
-        except MissingText:
-            unwritten.append(parcel.claimed)
-    _keep(tx, written, now=now)
-    _refuse(tx, unwritten, now=now)
-    return len(claimed)
-
-
-def _write(parcel: Parcel, mailroom: Mailroom) -> Letter:
-    chosen = letter_languages(parcel.language, available_languages(mailroom.renderer, parcel.content.mode))
-    if parcel.address is None:
-        raise MissingText(parcel.language or "und", "a postal address")
-    return mailroom.renderer.letter(
-        parcel.content,
-        Addressee(parcel.name, place_lines(parcel.address), parcel.native_name),
-        languages=chosen.languages,
-        tagline_sheet=chosen.tagline_sheet,
-        piece_id=parcel.claimed.attempt_id.hex,
-    )
-
-
-def _keep(tx: Tx, written: Sequence[tuple[Parcel, Letter]], *, now: datetime) -> None:
-    if not written:
-        return
-    files = [(parcel.claimed.person_id, parcel.cipher, letter.pdf) for parcel, letter in written]
-    blobs = put_blobs(tx, files, purpose="letter", media_type=PDF, now=now)
-    keep_letters(tx, [(parcel.claimed.attempt_id, blob) for (parcel, _), blob in zip(written, blobs, strict=True)])
-    keep_texts(tx, [(parcel, _piece_facts(parcel, letter)) for parcel, letter in written])
-    drafts: dict[UUID, list[Draft]] = defaultdict(list)
-    for (parcel, letter), blob in zip(written, blobs, strict=True):
-        drafts[parcel.claimed.matter_id].append(
-            sealed_draft(
-                parcel.cipher,
-                EventType.ATTEMPT_COMPOSED,
-                Actor.system("mailroom"),
-                {
-                    "attempt": str(parcel.claimed.attempt_id),
-                    "pages": letter.pages,
-                    "sheets": letter.sheets,
-                    "blob": str(blob),
-                },
-                person=parcel.claimed.person_id,
-                values={"text": letter.pdf},
-            )
-        )
-    for matter_id in sorted(drafts):
-        append(tx, matter_id, drafts[matter_id], at=legal_now(tx, matter_id, now))
-
-
-def _piece_facts(parcel: Parcel, letter: Letter) -> bytes:
-    """What the print batch needs of a letter, beside its file."""
-    address = parcel.address
-    return json.dumps(
-        {
-            "address_lines": letter.address_block,
-            "postal_code": "" if address is None else address.postal_code,
-            "sort_key": () if address is None else postal_sort_key(address),
-            "pages": letter.pages,
-            "sheets": letter.sheets,
-        }
-    ).encode()
-
-
-def _refuse(tx: Tx, claimed: Sequence[Claimed], *, now: datetime) -> None:
-    for matter_id in sorted({item.matter_id for item in claimed}):
-        changes = [
-            Change(item.attempt_id, AttemptEvent.REFUSED, Actor.system("mailroom"), reason=Reason.NO_TEXT)
-            for item in claimed
-            if item.matter_id == matter_id
-        ]
-        record(tx, matter_id, changes, now=now)
-
-
 def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime) -> UUID | None:
-    """Put every written letter into one print batch, unless some letter is still being written; returns its id.
+    """Put written letters of one mode into a print batch, unless some letter is still being written; returns its id.
 
-    (1) wait for the letters of the run; (2) take those that no stop holds; (3) merge them in postal order; (4) keep
-    the batch under a key of its own; (5) hand each letter over in the ledger.
+    (1) wait for the letters of the run; (2) take those that no stop holds, never live ones and test ones together;
+    (3) merge them in postal order; (4) keep the batch under a key of its own; (5) hand each letter over in the ledger.
     """
     if some_letter_is_unwritten(tx):  # (1)
         return None
-    taken = claim_written_letters(tx, chunk=BATCH)  # (2)
-    if not taken:
-        return None
+    for mode in Mode:
+        taken = _take(tx, mode, mailroom.vault, now)  # (2)
+        if taken:
+            return _close(tx, mode, taken, mailroom, now)
+    return None
+
+
+def _take(tx: Tx, mode: Mode, vault: Vault, now: datetime) -> list[WrittenLetter]:
+    """Written letters whose people have not been erased since."""
+    taken = claim_written_letters(tx, mode, chunk=BATCH)
+    alive = vault.surviving(tx, {letter.person_id for letter in taken})
+    erased = [letter for letter in taken if letter.person_id not in alive]
+    refuse_letters(tx, [(letter.matter_id, letter.attempt_id) for letter in erased], now=now)
+    return [letter for letter in taken if letter.person_id in alive]
+
+
+def _close(tx: Tx, mode: Mode, taken: Sequence[WrittenLetter], mailroom: Mailroom, now: datetime) -> UUID:
     batch_id = uuid4()
+    zone = ZoneInfo(tx.conn.execute(select(t.agency.c.zone)).scalar_one())
     pieces = _pieces(tx, taken, mailroom.vault)
     printed = print_batch(  # (3)
-        batch_id.hex, pieces, closed_on=now.date(), typesetter=mailroom.renderer.typesetter
+        batch_id.hex, pieces, closed_on=now.astimezone(zone).date(), typesetter=mailroom.renderer.typesetter
     )
     cipher = mailroom.vault.make(tx, [batch_id], "print_batch")[batch_id]  # (4)
     contents = ((printed.pdf, PDF), (printed.manifest, "text/csv"), (printed.totals, PDF))
@@ -173,6 +84,7 @@ def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime) -> UUID | None:
         insert(t.print_batch).values(
             agency_id=tx.agency_id,
             batch_id=batch_id,
+            mode=mode.value,
             closed_at=now,
             pieces=len(pieces),
             sheets=printed.sheets,
@@ -182,39 +94,40 @@ def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime) -> UUID | None:
         )
     )
     actor = Actor.system("mailroom")
-    for matter_id in sorted({matter_id for _, matter_id, _, _ in taken}):  # (5)
+    for matter_id in sorted({letter.matter_id for letter in taken}):  # (5)
         changes = [
-            Change(attempt_id, AttemptEvent.HANDED_OVER, actor, batch_id=batch_id)
-            for attempt_id, of, _, _ in taken
-            if of == matter_id
+            Change(letter.attempt_id, AttemptEvent.HANDED_OVER, actor, batch_id=batch_id)
+            for letter in taken
+            if letter.matter_id == matter_id
         ]
         record(tx, matter_id, changes, now=now)
     closed = sealed_draft(
         cipher,
         EventType.PRINT_BATCH_CLOSED,
         actor,
-        {"batch": str(batch_id), "pieces": len(pieces), "sheets": printed.sheets},
+        {"batch": str(batch_id), "mode": mode.value, "pieces": len(pieces), "sheets": printed.sheets},
         values={"pdf": printed.pdf, "manifest": printed.manifest},
     )
     append(tx, tx.agency_id, [closed], at=now)
     return batch_id
 
 
-def _pieces(tx: Tx, taken: Sequence[tuple[UUID, UUID, UUID, UUID]], vault: Vault) -> list[Piece]:
-    ciphers = vault.ciphers(tx, {person_id for _, _, person_id, _ in taken})
+def _pieces(tx: Tx, taken: Sequence[WrittenLetter], vault: Vault) -> list[Piece]:
+    ciphers = vault.ciphers(tx, {letter.person_id for letter in taken})
     kept = {
         row.attempt_id: row.sealed
         for row in tx.conn.execute(
-            select(t.content).where(t.content.c.attempt_id.in_([attempt_id for attempt_id, _, _, _ in taken]))
+            select(t.content).where(t.content.c.attempt_id.in_([letter.attempt_id for letter in taken]))
         )
     }
     pieces = []
-    for attempt_id, _, person_id, blob_id in taken:
-        facts = json.loads(ciphers[person_id].open(kept[attempt_id], "content.sealed", attempt_id))
+    for letter in taken:
+        sealed = kept[letter.attempt_id]
+        facts = json.loads(ciphers[letter.person_id].open(sealed, "content.sealed", letter.attempt_id))
         pieces.append(
             Piece(
-                piece_id=attempt_id.hex,
-                pdf=get_blob(tx, blob_id, vault=vault),
+                piece_id=letter.attempt_id.hex,
+                pdf=get_blob(tx, letter.blob_id, vault=vault),
                 address_lines=tuple(facts["address_lines"]),
                 postal_code=facts["postal_code"],
                 sort_key=tuple(facts["sort_key"]),
@@ -246,7 +159,7 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
     """An officer declares that every piece of a batch was handed to the post on a day.
 
     Raises:
-        Forbidden: `personal-key-needed`: a machine mails nothing.
+        Forbidden: `personal-key-needed`: a machine mails nothing; `mode-mismatch`: a test key for live letters.
         NotFound: no such batch.
         Conflict: it was declared already.
         Invalid: a day before the batch was closed, or one that has not come yet where the agency is.
@@ -256,13 +169,16 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
         raise Forbidden("personal-key-needed", "Only an officer's personal key can declare mail.")
     row = tx.conn.execute(
         text(
-            "select b.closed_at, b.declared_at, a.zone from print_batch b join agency a on a.agency_id = b.agency_id"
+            "select b.mode, b.closed_at, b.declared_at, a.zone"
+            " from print_batch b join agency a on a.agency_id = b.agency_id"
             " where b.agency_id = :agency and b.batch_id = :batch for update of b"
         ),
         {"agency": tx.agency_id, "batch": batch_id},
     ).one_or_none()
     if row is None:
         raise NotFound("unknown-print-batch", "There is no such print batch.")
+    if row.mode != principal.mode.value:
+        raise Forbidden("mode-mismatch", f"This is a {row.mode} batch: use a {row.mode} key.")
     if row.declared_at is not None:
         raise Conflict("already-declared", "This batch was declared mailed before.")
     zone = ZoneInfo(row.zone)

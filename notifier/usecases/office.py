@@ -43,12 +43,14 @@ class Thing(StrEnum):
     OFFICER = "officer"
     KEY = "key"
     MATTER = "matter"
+    ATTEMPT = "attempt"
 
 
 _WHERE: dict[Thing, tuple[Table, str]] = {
     Thing.OFFICER: (t.officer, "officer_id"),
     Thing.KEY: (t.api_key, "key_id"),
     Thing.MATTER: (t.matter, "matter_id"),
+    Thing.ATTEMPT: (t.attempt, "attempt_id"),
 }
 
 
@@ -69,10 +71,10 @@ def list_officers(tx: Tx) -> list[OfficerLine]:
 
 
 def find_agency(db: Database, thing: Thing, wanted: UUID) -> UUID:
-    """The agency that an officer, a key or a matter belongs to.
+    """The agency that one of these things belongs to.
 
     Raises:
-        NotFound: `unknown-officer`, `unknown-key` or `unknown-matter`: no agency here has it.
+        NotFound: `unknown-officer`, `unknown-key`, ...: no agency here has it.
     """
     table, name = _WHERE[thing]
     for agency_id in all_agencies(db):

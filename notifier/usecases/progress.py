@@ -11,8 +11,9 @@ from sqlalchemy import Row, text
 
 from notifier.core.events import EventType
 from notifier.core.ledger import Draft, Json, timestamp
-from notifier.core.model import Actor
+from notifier.core.model import Actor, Channel
 from notifier.core.status import TRANSITIONS, AttemptEvent, AttemptStatus, Reason, advance
+from notifier.store.attempts import open_work
 from notifier.store.bulk import driver
 from notifier.store.engine import Tx
 from notifier.store.ledger import append, draft, lock_chains, sealed_draft
@@ -34,9 +35,16 @@ EVENT_TYPE: Mapping[AttemptEvent, EventType] = MappingProxyType(
 )
 
 
+# A receipt may overtake the answer to our own request: that the message left, and its text, is recorded all the same.
+LEFT_US = frozenset({AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK})
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that happened to one attempt. `values` are committed to in the ledger, under `cipher`."""
+    """One thing that happened to one attempt. `values` are committed to in the ledger, under `cipher`.
+
+    `only_from`: what time alone has brought about; dropped without a word when the attempt stands elsewhere by now.
+    """
 
     attempt_id: UUID
     event: AttemptEvent
@@ -50,6 +58,7 @@ class Change:
     more: Mapping[str, Json] = field(default_factory=dict)
     values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     cipher: Cipher | None = None
+    only_from: frozenset[AttemptStatus] = frozenset(AttemptStatus)
 
 
 def legal_now(tx: Tx, matter_id: UUID, now: datetime) -> datetime:
@@ -65,7 +74,8 @@ def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime)
     """Apply changes in order to attempts of one matter; returns the status of each attempt afterwards.
 
     (1) hold the matter's chain, so that nobody else moves these attempts; (2) read where they stand; (3) advance each
-    by the transition table, keeping what does not fit as an ignored receipt; (4) write rows and events together.
+    by the transition table, keeping what does not fit as an ignored receipt; (4) write rows and events together;
+    (5) what is to be sent after all is open work again.
     """
     if not changes:
         return {}
@@ -76,15 +86,21 @@ def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime)
     updates: dict[UUID, _Update] = {}
     for change in changes:  # (3)
         row, before = attempts[change.attempt_id], status[change.attempt_id]
+        if before not in change.only_from:
+            continue
         after = advance(before, change.event)
         status[change.attempt_id] = after
-        fits = (before, change.event) in TRANSITIONS or change.event is AttemptEvent.HANDED_OVER
+        fits = (before, change.event) in TRANSITIONS or change.event in LEFT_US
         drafts.append(_draft(change, row, after, fits=fits))
         if fits:
             update = updates.setdefault(change.attempt_id, _Update())
             update.take(change, has_moved=after is not before)
-    _write(tx, status, updates, now=now)  # (4)
-    append(tx, matter_id, drafts, at=legal_now(tx, matter_id, now))
+    at = legal_now(tx, matter_id, now)
+    _write(tx, status, updates, now=now, at=at)  # (4)
+    append(tx, matter_id, drafts, at=at)
+    again = {attempts[attempt_id].channel for attempt_id in updates if status[attempt_id] is AttemptStatus.PLANNED}
+    if again:  # (5)
+        open_work(tx, matter_id, [Channel(channel) for channel in sorted(again)])
     return status
 
 
@@ -111,10 +127,10 @@ class _Update:
         self.was_handed_over |= change.event in {AttemptEvent.HANDED_OVER, AttemptEvent.ACCEPTED, AttemptEvent.ARRIVED}
 
 
-def _read(tx: Tx, attempt_ids: set[UUID]) -> dict[UUID, Row[tuple[UUID, UUID, str, str, int]]]:
+def _read(tx: Tx, attempt_ids: set[UUID]) -> dict[UUID, Row[tuple[UUID, UUID, str, str, str, int]]]:
     rows = tx.conn.execute(
         text(
-            "select attempt_id, person_id, carrier, status, tries from attempt"
+            "select attempt_id, person_id, channel, carrier, status, tries from attempt"
             " where agency_id = :agency and attempt_id = any(:ids)"
         ),
         {"agency": tx.agency_id, "ids": list(attempt_ids)},
@@ -122,7 +138,9 @@ def _read(tx: Tx, attempt_ids: set[UUID]) -> dict[UUID, Row[tuple[UUID, UUID, st
     return {row.attempt_id: row for row in rows}
 
 
-def _draft(change: Change, row: Row[tuple[UUID, UUID, str, str, int]], after: AttemptStatus, *, fits: bool) -> Draft:
+def _draft(
+    change: Change, row: Row[tuple[UUID, UUID, str, str, str, int]], after: AttemptStatus, *, fits: bool
+) -> Draft:
     data: dict[str, Json] = {
         "attempt": str(change.attempt_id),
         "carrier": row.carrier,
@@ -134,7 +152,7 @@ def _draft(change: Change, row: Row[tuple[UUID, UUID, str, str, int]], after: At
         "carrier_code": change.carrier_code,
         "carrier_ref": change.carrier_ref,
         "occurred_at": timestamp(change.occurred_at) if change.occurred_at else None,
-        "batch": str(change.batch_id) if change.batch_id else None,
+        "batch": str(change.batch_id) if change.batch_id and fits else None,
     }
     if fits and change.event is AttemptEvent.NOT_SENT:
         data["tries"] = row.tries
@@ -154,7 +172,7 @@ update attempt a set
   reason = case when u.moved then u.reason else a.reason end,
   carrier_code = case when u.moved then u.carrier_code else a.carrier_code end, due_at = coalesce(u.retry_at, a.due_at),
   batch_id = coalesce(u.batch_id, a.batch_id),
-  handed_over_at = case when u.handed_over then coalesce(a.handed_over_at, %(now)b) else a.handed_over_at end
+  handed_over_at = case when u.handed_over then coalesce(a.handed_over_at, %(at)b) else a.handed_over_at end
 from unnest(%(ids)b::uuid[], %(status)b::text[], %(ref)b::text[], %(reason)b::text[], %(code)b::text[],
             %(retry)b::timestamptz[], %(batch)b::uuid[], %(over)b::bool[], %(moved)b::bool[])
   as u(attempt_id, status, carrier_ref, reason, carrier_code, retry_at, batch_id, handed_over, moved)
@@ -162,7 +180,9 @@ where a.agency_id = %(agency)b and a.attempt_id = u.attempt_id
 """
 
 
-def _write(tx: Tx, status: Mapping[UUID, AttemptStatus], updates: Mapping[UUID, _Update], *, now: datetime) -> None:
+def _write(
+    tx: Tx, status: Mapping[UUID, AttemptStatus], updates: Mapping[UUID, _Update], *, now: datetime, at: datetime
+) -> None:
     if not updates:
         return
     rows = list(updates.values())
@@ -172,6 +192,7 @@ def _write(tx: Tx, status: Mapping[UUID, AttemptStatus], updates: Mapping[UUID, 
             {
                 "agency": tx.agency_id,
                 "now": now,
+                "at": at,  # the silence that follows is counted on the matter's own clock
                 "ids": list(updates),
                 "status": [status[attempt_id].value for attempt_id in updates],
                 "ref": [row.carrier_ref for row in rows],

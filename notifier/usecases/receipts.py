@@ -41,7 +41,7 @@ def store_receipts(
     """Keep every receipt of an authenticated callback, each agency in its own transaction.
 
     A receipt is sealed under its person's key. A body that covers several people is kept whole under a key of its own,
-    because its signature covers all of it.
+    because its signature covers all of it; so is one that covers people of several agencies, by each of them.
     """
     ours: dict[UUID, list[CarrierReceipt]] = defaultdict(list)
     strays = 0
@@ -53,7 +53,8 @@ def store_receipts(
     stored = duplicates = 0
     for agency_id in sorted(ours):
         with db.transaction(agency_id) as tx:
-            kept, repeated, unknown = _store(tx, ours[agency_id], callback, carrier=carrier, vault=vault)
+            alone = len(receipts) == 1
+            kept, repeated, unknown = _store(tx, ours[agency_id], callback, carrier=carrier, alone=alone, vault=vault)
         stored, duplicates, strays = stored + kept, duplicates + repeated, strays + unknown
     if strays:
         quarantine(db, callback, carrier=carrier, reason="names-no-attempt", vault=vault)
@@ -80,7 +81,7 @@ def quarantine(db: Database, callback: Callback, *, carrier: str, reason: str, v
 
 
 def _store(
-    tx: Tx, receipts: Sequence[CarrierReceipt], callback: Callback, *, carrier: str, vault: Vault
+    tx: Tx, receipts: Sequence[CarrierReceipt], callback: Callback, *, carrier: str, alone: bool, vault: Vault
 ) -> tuple[int, int, int]:
     owners = _owners(tx, {receipt.attempt_id for receipt in receipts if receipt.attempt_id}, carrier)
     ciphers = vault.surviving(tx, {owner.person_id for owner in owners.values()})
@@ -91,12 +92,10 @@ def _store(
     ]
     if not known:
         return 0, 0, len(receipts)
-    body_blob = _keep_body(tx, callback, vault=vault) if len(receipts) > 1 else None
+    body_blob = None if alone else _keep_body(tx, callback, vault=vault)
     ids = [uuid4() for _ in known]
     sealed = [
-        ciphers[owner.person_id].seal(
-            _own_part(receipt, callback, alone=body_blob is None), "receipt.sealed", receipt_id
-        )
+        ciphers[owner.person_id].seal(_own_part(receipt, callback, alone=alone), "receipt.sealed", receipt_id)
         for receipt_id, (receipt, owner) in zip(ids, known, strict=True)
     ]
     of = [receipt for receipt, _ in known]
@@ -124,6 +123,8 @@ def _store(
         on_conflict_do_nothing=True,
         returning="receipt_id",
     )
+    if body_blob is not None and not added:  # said before, word for word: nothing points to this copy
+        _forget_body(tx, body_blob)
     return len(added), count - len(added), len(receipts) - count
 
 
@@ -144,6 +145,14 @@ def _keep_body(tx: Tx, callback: Callback, *, vault: Vault) -> UUID:
     request = json.dumps({"headers": dict(callback.headers), "body": callback.body.decode("latin-1")}).encode()
     files = [(dek_id, cipher, request)]
     return put_blobs(tx, files, purpose="carrier_body", media_type="application/json", now=callback.received_at)[0]
+
+
+def _forget_body(tx: Tx, blob_id: UUID) -> None:
+    values = {"agency": tx.agency_id, "blob": blob_id}
+    dek_id = tx.conn.execute(
+        text("delete from blob where agency_id = :agency and blob_id = :blob returning dek_id"), values
+    ).scalar_one()
+    tx.conn.execute(text("delete from dek where agency_id = :agency and dek_id = :dek"), values | {"dek": dek_id})
 
 
 def _own_part(receipt: CarrierReceipt, callback: Callback, *, alone: bool) -> bytes:

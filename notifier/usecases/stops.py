@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import insert, select, update
 
 from notifier.carriers import CARRIERS
 from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
@@ -59,7 +60,7 @@ def place_stop(
     if matter_id is None and channel is None:
         raise Invalid("stop-of-nothing", "Name a matter, a channel or a carrier.")
     if matter_id is not None:
-        _require_matter(tx, matter_id)
+        _mode_of(tx, matter_id)
     stop_id = uuid4()
     scope = "carrier" if carrier else "channel" if channel else "matter"
     tx.conn.execute(
@@ -75,7 +76,6 @@ def place_stop(
             placed_by=principal.officer_id,
         )
     )
-    _refresh(tx)
     data: dict[str, Json] = {"stop": str(stop_id), "scope": scope, "reason": reason}
     data |= {"channel": channel.value} if channel else {}
     data |= {"carrier": carrier} if carrier else {}
@@ -84,18 +84,19 @@ def place_stop(
 
 
 def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: datetime) -> Lift:
-    """Propose to send again, or confirm what another officer proposed: two humans, the second with a personal key.
+    """Propose to send again, and confirm what another officer proposed: two humans, the second with a personal key.
 
-    `matter_id` None is about the stops of the whole agency.
+    Each stop counts by itself, so that a stop placed after a proposal does not need a third officer. `matter_id` None
+    is about the stops of the whole agency.
 
     Raises:
         NotFound: `unknown-matter`.
         Conflict: `not-stopped`.
-        Forbidden: `second-officer-needed`, `personal-key-needed`.
+        Forbidden: `second-officer-needed`, `personal-key-needed`; `mode-mismatch`: a test key sets nothing live going.
     """
     principal.require(Scope.SENDING_STOP)
-    if matter_id is not None:
-        _require_matter(tx, matter_id)
+    if matter_id is not None and _mode_of(tx, matter_id) != principal.mode.value:
+        raise Forbidden("mode-mismatch", "A test key is for test matters, a live key for live ones.")
     in_force = tx.conn.execute(
         select(t.stop)
         .where(t.stop.c.lifted_at.is_(None), t.stop.c.matter_id.is_not_distinct_from(matter_id))
@@ -104,27 +105,26 @@ def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: dat
     ).all()
     if not in_force:
         raise Conflict("not-stopped", "Nothing is stopped here.")
-    proposed = [stop for stop in in_force if stop.lift_proposed_by is not None]
-    if len(proposed) < len(in_force):
-        for stop in in_force:
-            if stop.lift_proposed_by is None:
-                tx.conn.execute(
-                    update(t.stop).where(t.stop.c.stop_id == stop.stop_id).values(lift_proposed_by=principal.officer_id)
-                )
-                _append(tx, matter_id, EventType.STOP_LIFT_PROPOSED, {"stop": str(stop.stop_id)}, principal, now)
-        return Lift("awaiting_second_officer", tuple(stop.stop_id for stop in in_force))
-    if principal.kind is not KeyKind.PERSONAL:
-        raise Forbidden("personal-key-needed", "The second officer confirms with a personal key.")
-    if any(stop.lift_proposed_by == principal.officer_id for stop in proposed):
+    new = [stop for stop in in_force if stop.lift_proposed_by is None]
+    others = [stop for stop in in_force if stop.lift_proposed_by not in {None, principal.officer_id}]
+    if not new and not others:
         raise Forbidden("second-officer-needed", "Another officer must confirm that sending goes on.")
-    for stop in proposed:
+    if others and principal.kind is not KeyKind.PERSONAL:
+        raise Forbidden("personal-key-needed", "The second officer confirms with a personal key.")
+    for stop in new:
+        tx.conn.execute(
+            update(t.stop).where(t.stop.c.stop_id == stop.stop_id).values(lift_proposed_by=principal.officer_id)
+        )
+        _append(tx, matter_id, EventType.STOP_LIFT_PROPOSED, {"stop": str(stop.stop_id)}, principal, now)
+    for stop in others:
         tx.conn.execute(
             update(t.stop).where(t.stop.c.stop_id == stop.stop_id).values(lifted_at=now, lifted_by=principal.officer_id)
         )
         lifted: dict[str, Json] = {"stop": str(stop.stop_id), "proposed_by": str(stop.lift_proposed_by)}
         _append(tx, matter_id, EventType.STOP_LIFTED, lifted, principal, now)
-    _refresh(tx)
-    return Lift("running", tuple(stop.stop_id for stop in proposed))
+    if len(others) < len(in_force):
+        return Lift("awaiting_second_officer", tuple(stop.stop_id for stop in in_force if stop not in others))
+    return Lift("running", tuple(stop.stop_id for stop in others))
 
 
 def _append(
@@ -134,18 +134,8 @@ def _append(
     append(tx, matter_id or tx.agency_id, [draft(event, principal.actor, data)], at=at)
 
 
-def _require_matter(tx: Tx, matter_id: UUID) -> None:
-    if tx.conn.execute(select(t.matter.c.matter_id).where(t.matter.c.matter_id == matter_id)).first() is None:
+def _mode_of(tx: Tx, matter_id: UUID) -> str:
+    mode = tx.conn.execute(select(t.matter.c.mode).where(t.matter.c.matter_id == matter_id)).scalar_one_or_none()
+    if mode is None:
         raise NotFound("unknown-matter", "There is no such matter.")
-
-
-def _refresh(tx: Tx) -> None:
-    """Let open work say whether a stop in force covers it."""
-    tx.conn.execute(
-        text(
-            "update open_work w set stopped = exists (select from stop s where s.agency_id = w.agency_id"
-            " and s.lifted_at is null and (s.matter_id is null or s.matter_id = w.matter_id)"
-            " and (s.channel is null or s.channel = w.channel)) where w.agency_id = :agency"
-        ),
-        {"agency": tx.agency_id},
-    )
+    return cast("str", mode)

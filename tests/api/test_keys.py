@@ -53,6 +53,7 @@ def test_a_revoked_key_is_refused_at_once(service: Service, office: Office, mach
         revoke_key(tx, office.uploader.key_id, now=NOW)
     answer = machine.get("/v1/matters")
     assert (answer.status_code, answer.get_json()["code"]) == (401, "invalid-key")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="notifier", error="invalid_token"'
     answer = machine.post("/v1/matters", new_matter())
     assert (answer.status_code, answer.get_json()["code"]) == (401, "invalid-key")
 
@@ -164,9 +165,10 @@ def test_test_and_live_do_not_mix(client: FlaskClient, service: Service, office:
         live.get(f"/v1/matters/{matter}/people"),
         live.send_list(matter, ndjson(1)),
         live.post(f"/v1/matters/{matter}/approve"),
-        live.post(f"/v1/matters/{matter}/stop"),
+        live.post(f"/v1/matters/{matter}/resume"),
     ]
     assert {(answer.status_code, answer.get_json()["code"]) for answer in answers} == {(403, "mode-mismatch")}
+    assert live.post(f"/v1/matters/{matter}/stop").status_code == 200
     assert live.get("/v1/matters").get_json()["matters"] == []
 
 

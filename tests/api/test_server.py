@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -257,6 +258,24 @@ def test_two_that_come_at_once_with_one_key_have_one_effect(
     assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
 
 
+def test_one_matter_number_used_at_once_is_used_once(server: Server, office: Office, count_rows: Counts) -> None:
+    before, body = count_rows(), json.dumps(new_matter()).encode()
+    answers: list[Answer] = []
+
+    def send() -> None:
+        answers.append(server.post("/v1/matters", body, office.machine_token, media="application/json"))
+
+    threads = [threading.Thread(target=send) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [answer.document["code"] for answer in answers if answer.status != 201]
+    assert len(refused) == 5
+    assert set(refused) <= {"duplicate-matter", "overtaken"}
+    assert count_rows()["matter"] == before["matter"] + 1
+
+
 def test_two_lists_at_once_both_find_their_place(server: Server, office: Office, machine: Caller, matter: str) -> None:
     lists = [ndjson(700, first=0), ndjson(700, first=1_000)]
 
@@ -291,6 +310,19 @@ def test_what_is_not_http_is_a_problem_too(request_line: bytes, status: int, ser
     assert b"Content-Type: application/problem+json" in head
     assert json.loads(body)["status"] == status
     assert b"canary" not in body.lower()
+
+
+def test_metrics_tell_of_all_processes(server: Server) -> None:
+    def healthy() -> int:
+        shown = server.raw(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").decode()
+        found = re.search(r'requests_total\{method="GET",route="/healthz",status="200"\} (\d+)', shown)
+        assert found, shown
+        return int(found[1])
+
+    before = healthy()
+    for _ in range(20):
+        server.raw(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert [healthy() for _ in range(5)] == [before + 20] * 5
 
 
 def test_nothing_personal_reaches_the_log(server: Server, office: Office, matter: str) -> None:

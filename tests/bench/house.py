@@ -70,9 +70,10 @@ class House:
         while not is_so():
             for name, process in self.programs.items():
                 if process.poll() is not None:
-                    raise WentWrong(f"{name} has ended; its last words:\n{_last_words(self.folder, name)}")
+                    raise WentWrong(f"{name} has ended; its last words:\n{_last_words(self.folder, name, lines=10)}")
             if time.monotonic() > end:
-                raise WentWrong(f"not done within {seconds:.0f} s")
+                words = "\n".join(f"{name}: {_last_words(self.folder, name, lines=3)}" for name in self.programs)
+                raise WentWrong(f"not done within {seconds:.0f} s; the last words of all:\n{words}")
             time.sleep(POLL_SECONDS)
 
     def rest(self) -> None:
@@ -185,8 +186,8 @@ def _log(folder: Path, name: str) -> Path:
     return folder / f"{name}.log"
 
 
-def _last_words(folder: Path, name: str) -> str:
-    return "\n".join(_log(folder, name).read_text("utf-8", "replace").splitlines()[-10:])
+def _last_words(folder: Path, name: str, *, lines: int) -> str:
+    return "\n".join(_log(folder, name).read_text("utf-8", "replace").splitlines()[-lines:])
 
 
 def _process_id(process: subprocess.Popen[bytes] | None) -> int:

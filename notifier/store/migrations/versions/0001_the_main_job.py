@@ -300,7 +300,6 @@ create table open_work (
   agency_id uuid not null,
   matter_id uuid not null,
   channel text not null,
-  stopped boolean not null default false,
   primary key (agency_id, matter_id, channel)
 );
 create table stop (
@@ -319,6 +318,14 @@ create table stop (
   primary key (agency_id, stop_id)
 );
 create index stop_in_force on stop (agency_id, matter_id) where lifted_at is null;
+-- Open work that no stop holds: looked at in the very statement that takes work.
+create view work_to_do with (security_invoker = true) as
+  select w.agency_id, w.matter_id, w.channel from open_work w
+  where not exists (
+    select from stop s
+    where s.agency_id = w.agency_id and s.lifted_at is null
+      and (s.matter_id is null or s.matter_id = w.matter_id) and (s.channel is null or s.channel = w.channel)
+  );
 create table receipt (
   agency_id uuid not null,
   receipt_id uuid not null,
@@ -346,6 +353,7 @@ create index receipt_by_attempt on receipt (agency_id, attempt_id);
 create table print_batch (
   agency_id uuid not null,
   batch_id uuid not null,
+  mode text not null check (mode in ('live', 'test')),
   closed_at timestamptz not null,
   pieces integer not null,
   sheets integer not null,
@@ -407,6 +415,7 @@ def upgrade() -> None:
     op.execute("grant select, insert, update on kek to notifier_app")
     op.execute("grant select on installation to notifier_app")
     op.execute("grant select, insert, update, delete on quarantine to notifier_app")
+    op.execute("grant select on work_to_do to notifier_app")
     op.execute("grant usage on schema public to notifier_app")
     op.execute("grant select on alembic_version to notifier_app")
     op.execute("do $$ begin execute format('grant notifier_app to %I', current_user); end $$")

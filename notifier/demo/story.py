@@ -1,0 +1,110 @@
+"""What happens in the demonstration, in order, over the HTTP API as an agency would do it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from notifier.demo.house import House
+from notifier.demo.office import ZONE, Office
+from notifier.demo.people import MadeUp
+from notifier.servers.errors import CannotStart
+from notifier.terminal import is_moving
+from notifier.usecases.clock_offset import advance_clock
+from notifier.usecases.receipts import some_receipt_waits
+
+POLL_SECONDS: Final = 0.25
+LONGEST_SECONDS: Final = 180.0
+LONG_ENOUGH: Final = timedelta(days=36)  # the slowest carrier, the post, is called silent after 35
+UNSETTLED: Final = frozenset({"handed_over", "accepted"})
+
+Shown = Callable[[Mapping[str, Any]], None]
+
+
+def demand(today: date) -> dict[str, Any]:
+    """A made-up subpoena that came in last week."""
+    return {
+        "external_id": f"DEMO-{uuid4().hex[:8]}",
+        "demand": {
+            "issuer": "Example Field Office",
+            "issuer_class": "federal_immigration",
+            "instrument": "admin_subpoena",
+            "number": "EX-2026-0001",
+            "dated": str(today - timedelta(days=9)),
+            "received_on": str(today - timedelta(days=7)),
+            "return_date": str(today + timedelta(days=45)),
+            "judge_signed": "no",
+            "nondisclosure": "request",
+            "record_types": ["home_address", "wages"],
+            "already_released": False,
+        },
+        "targets": [{"kind": "organisation", "name": "Example Roofing LLC"}],
+    }
+
+
+def today() -> date:
+    """The day where the agency is."""
+    return datetime.now(ZoneInfo(ZONE)).date()
+
+
+def post_matter(office: Office, people: Sequence[MadeUp]) -> UUID:
+    """The agency's system posts the demand with its people."""
+    body = {**demand(today()), "people": [person.row for person in people]}
+    made = office.machine.post("/v1/matters", json.dumps(body).encode(), once=str(uuid4()))
+    return UUID(made.document["matter_id"])
+
+
+def approve(office: Office, matter_id: UUID) -> dict[str, int]:
+    """The second officer approves; returns the messages that will be sent, by channel."""
+    approved = office.personal.post(f"/v1/matters/{matter_id}/approve", b"{}", once=str(uuid4()))
+    attempts: dict[str, int] = approved.document["attempts"]
+    return attempts
+
+
+def follow_sending(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
+    """Until everything was handed over and the sandbox has told all that it will ever tell."""
+    for matter in _watch(house, office, matter_id):
+        shown(matter)
+        if not is_moving(matter) and not house.sandbox_waits() and not _receipts_wait(house, office):
+            shown(_read(office, matter_id))
+            return
+
+
+def declare_mailed(office: Office) -> int:
+    """The second officer declares every print batch mailed; returns the pieces."""
+    pieces = 0
+    for batch in office.personal.get("/v1/print-batches")["batches"]:
+        body = json.dumps({"mailed_on": str(today())}).encode()
+        done = office.personal.post(f"/v1/print-batches/{batch['batch_id']}/mailed", body, once=str(uuid4()))
+        pieces += done.document["pieces"]
+    return pieces
+
+
+def let_time_pass(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
+    """Move the test matter's clock until no carrier can be waited for any longer, and watch silence be declared."""
+    with house.db.transaction(office.agency_id) as tx:
+        advance_clock(tx, matter_id, LONG_ENOUGH, now=datetime.now(UTC))
+    for matter in _watch(house, office, matter_id):
+        shown(matter)
+        if not any(counts.get(status) for counts in matter["attempts"].values() for status in UNSETTLED):
+            return
+
+
+def _watch(house: House, office: Office, matter_id: UUID) -> Iterator[dict[str, Any]]:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while time.monotonic() < deadline:
+        yield _read(office, matter_id)
+        house.wait(POLL_SECONDS)
+    raise CannotStart(f"The notices did not come to an end in {LONGEST_SECONDS:.0f} seconds.")
+
+
+def _read(office: Office, matter_id: UUID) -> dict[str, Any]:
+    return office.machine.get(f"/v1/matters/{matter_id}")
+
+
+def _receipts_wait(house: House, office: Office) -> bool:
+    with house.db.transaction(office.agency_id) as tx:
+        return some_receipt_waits(tx)

@@ -1,0 +1,95 @@
+"""What the mailroom prints can be fetched, and an officer says when it was mailed."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+import pytest
+from flask.testing import FlaskClient
+from pypdf import PdfReader
+
+from notifier.core.model import KeyKind, Mode
+from notifier.service import Service
+from notifier.usecases.access import create_key
+from notifier.usecases.letters import Mailroom, compose_letters
+from notifier.usecases.mailroom import close_batch
+from tests.api.calling import Caller, open_matter, person
+from tests.installation import NOW, Office, open_office
+
+Counts = Callable[[], dict[str, int]]
+HOME = {
+    "kind": "post",
+    "address": {"lines": ["1313 Test Street"], "city": "Denver", "region": "CO", "postal_code": "80203"},
+}
+
+
+@pytest.fixture
+def batch(service: Service, office: Office, machine: Caller, approver: Caller) -> str:
+    matter = open_matter(machine, people=[person(number, contacts=[HOME], language="en") for number in range(2)])
+    approver.post(f"/v1/matters/{matter}/approve")
+    mailroom = Mailroom(service.vault, service.renderer)
+    with service.db.transaction(office.agency_id) as tx:
+        assert compose_letters(tx, mailroom=mailroom, now=NOW) == 2
+    with service.db.transaction(office.agency_id) as tx:
+        closed = close_batch(tx, mailroom=mailroom, now=NOW)
+    return str(closed)
+
+
+def test_a_batch_is_listed_fetched_and_declared_mailed(batch: str, machine: Caller, approver: Caller) -> None:
+    (listed,) = approver.get("/v1/print-batches").get_json()["batches"]
+    assert (listed["batch_id"], listed["pieces"], listed["mailed_on"]) == (batch, 2, None)
+    letters = approver.get(f"/v1/print-batches/{batch}/pdf")
+    assert letters.mimetype == "application/pdf"
+    assert letters.headers["Content-Disposition"] == f'attachment; filename="{batch}-pdf.pdf"'
+    assert len(PdfReader(BytesIO(letters.data)).pages) >= 2
+    assert approver.get(f"/v1/print-batches/{batch}/totals").data.startswith(b"%PDF")
+    manifest = approver.get(f"/v1/print-batches/{batch}/manifest")
+    assert manifest.mimetype == "text/csv"
+    assert len(manifest.text.splitlines()) == 3
+    mailed = approver.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    assert (mailed.status_code, mailed.get_json()["pieces"]) == (200, 2)
+    again = approver.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    assert (again.status_code, again.get_json()["code"]) == (409, "already-declared")
+    matter = machine.get("/v1/matters").get_json()["matters"][0]["matter_id"]
+    assert machine.get(f"/v1/matters/{matter}").get_json()["attempts"] == {"letter": {"accepted": 2}}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"mailed_on": "2026-11-21"}, "impossible-mailing-day"),
+        ({"mailed_on": "2026-11-23"}, "impossible-mailing-day"),
+        ({"mailed_on": "yesterday"}, "invalid-body"),
+        ({}, "invalid-body"),
+    ],
+)
+def test_an_impossible_day_is_refused(
+    body: dict[str, str], code: str, batch: str, approver: Caller, count_rows: Counts
+) -> None:
+    before = count_rows()
+    answer = approver.post(f"/v1/print-batches/{batch}/mailed", body)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, code)
+    assert count_rows() == before
+
+
+def test_a_batch_of_another_agency_does_not_exist(batch: str, client: FlaskClient, service: Service) -> None:
+    stranger = Caller(client, open_office(service.db, service.vault, name="Other Agency").personal_token)
+    assert stranger.get("/v1/print-batches").get_json()["batches"] == []
+    assert stranger.get(f"/v1/print-batches/{batch}/pdf").get_json()["code"] == "unknown-print-batch"
+    answer = stranger.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    assert answer.get_json()["code"] == "unknown-print-batch"
+
+
+def test_a_file_that_a_batch_does_not_have_is_not_found(batch: str, approver: Caller) -> None:
+    answer = approver.get(f"/v1/print-batches/{batch}/secrets")
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "unknown-file")
+
+
+def test_a_live_key_sees_no_test_batch(batch: str, client: FlaskClient, service: Service, office: Office) -> None:
+    with service.db.transaction(office.agency_id) as tx:
+        officer = office.approver.officer_id
+        key = create_key(tx, officer_id=officer, kind=KeyKind.PERSONAL, mode=Mode.LIVE, vault=service.vault, now=NOW)
+    live = Caller(client, key.token)
+    assert live.get("/v1/print-batches").get_json()["batches"] == []
+    assert live.get(f"/v1/print-batches/{batch}/pdf").get_json()["code"] == "unknown-print-batch"
+    answer = live.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    assert (answer.status_code, answer.get_json()["code"]) == (403, "mode-mismatch")

@@ -1,0 +1,296 @@
+"""An agency at work in one process: the real use cases, PostgreSQL, carrier SDKs and sandbox; no web server, no queue.
+
+Tests say when a handful is sent, when what carriers posted comes in, and when it is applied, so that they can put these
+in any order.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+
+from notifier.bootstrap import wire
+from notifier.carriers import open_carrier
+from notifier.carriers.base import Callback
+from notifier.carriers.timetable import Retry, Wire
+from notifier.core.model import Channel
+from notifier.core.person_row import PersonRow
+from notifier.service import Service
+from notifier.store.engine import Tx
+from notifier.store.ledger import read_chain, verify
+from notifier.usecases.access import Principal
+from notifier.usecases.approve import Approved, approve_sending
+from notifier.usecases.clock import tick
+from notifier.usecases.dispatch import Sender, dispatch
+from notifier.usecases.intake import ListReceived, NewMatter, add_people, create_matter
+from notifier.usecases.letters import Mailroom, compose_letters
+from notifier.usecases.mailroom import close_batch
+from notifier.usecases.receipts import Stored, apply_receipts, store_receipts
+from tests.installation import DEMAND, Office
+from tests.sandbox import MAILBOX, NUMBER, Catcher, Sandbox
+from tests.usecases.replay import replayed
+
+QUICK: Mapping[str, Any] = {
+    "timeout_seconds": 0.6,
+    "connect_timeout_seconds": 0.3,
+    "retry": Retry(tries=3, first_delay_seconds=0.001, factor=1, cap_seconds=0.001),
+}
+
+
+@dataclass
+class Desk:
+    """One office with everything it needs."""
+
+    service: Service
+    office: Office
+    sandbox: Sandbox
+    catcher: Catcher
+    seen: int = field(default=0)
+
+    def tx(self) -> AbstractContextManager[Tx]:
+        return self.service.db.transaction(self.office.agency_id)
+
+    # What officers do.
+
+    def matter(self, *people: PersonRow, external_id: str | None = None, packs: Sequence[str] = ()) -> UUID:
+        new = NewMatter(external_id or str(uuid4()), DEMAND, tuple(packs))
+        with self.tx() as tx:
+            return create_matter(
+                tx,
+                new,
+                people,
+                principal=self.office.uploader,
+                packs=self.service.packs,
+                edition="2026-11",
+                body_digest=b"digest",
+                vault=self.service.vault,
+                now=now(),
+            ).matter_id
+
+    def add(self, matter_id: UUID, people: Iterable[PersonRow], *, principal: Principal | None = None) -> ListReceived:
+        with self.tx() as tx:
+            return add_people(
+                tx,
+                matter_id,
+                people,
+                format="ndjson",
+                body_digest=b"digest",
+                principal=principal or self.office.uploader,
+                vault=self.service.vault,
+                now=now(),
+            )
+
+    def approve(
+        self, matter_id: UUID, *, principal: Principal | None = None, carriers_are_real: bool = False
+    ) -> Approved:
+        with self.tx() as tx:
+            return approve_sending(
+                tx,
+                matter_id,
+                principal=principal or self.office.approver,
+                packs=self.service.packs,
+                carrier_of=self.service.carrier_of,
+                carriers_are_real=carriers_are_real,
+                now=now(),
+            )
+
+    def approved(self, *people: PersonRow) -> UUID:
+        """A matter with these people, approved."""
+        matter_id = self.matter(*people)
+        self.approve(matter_id)
+        return matter_id
+
+    # What workers do.
+
+    def send(self, *channels: Channel, workers: int = 1, **changes: object) -> int:
+        """Send what is due, with so many workers at once; returns how many attempts they claimed."""
+
+        async def work() -> int:
+            senders = [self.sender(channel, **changes) for channel in channels for _ in range(workers)]
+            try:
+                return sum(await asyncio.gather(*(self._send(sender) for sender in senders)))
+            finally:
+                for sender in senders:
+                    await sender.carrier.close()
+
+        return asyncio.run(work())
+
+    async def _send(self, sender: Sender) -> int:
+        count = 0
+        while claimed := await dispatch(self.office.agency_id, sender=sender, now=now()):
+            count += claimed
+        return count
+
+    def sender(self, channel: Channel, **changes: object) -> Sender:
+        """A sender with short time-outs; call it inside a running loop."""
+        slug = self.service.carrier_of[channel]
+        quick: Wire = wire(slug).model_copy(update={**QUICK, **changes})
+        if channel is Channel.SMS:
+            carrier = open_carrier(
+                slug,
+                base_url=self.sandbox.url,
+                account_sid=self.sandbox.account_sid,
+                auth_token=self.sandbox.auth_token,
+                sender=NUMBER,
+                public_base_url=self.catcher.url(),
+                wire=quick,
+            )
+        else:
+            carrier = open_carrier(
+                slug,
+                base_url=self.sandbox.url,
+                api_key=self.sandbox.api_key,
+                sender=MAILBOX,
+                sender_name="",
+                wire=quick,
+            )
+        return Sender(self.service.db, self.service.vault, self.service.renderer, carrier, quick)
+
+    def mailroom(self) -> Mailroom:
+        return Mailroom(self.service.vault, self.service.renderer)
+
+    def compose(self) -> int:
+        with self.tx() as tx:
+            return compose_letters(tx, mailroom=self.mailroom(), now=now())
+
+    def close_batch(self) -> UUID | None:
+        with self.tx() as tx:
+            return close_batch(tx, mailroom=self.mailroom(), now=now())
+
+    def print(self) -> UUID | None:
+        """Write every due letter and close the batch."""
+        while self.compose():
+            pass
+        return self.close_batch()
+
+    def receive(self) -> Stored:
+        """Take in everything that carriers have posted to this agency since the last time."""
+        self.sandbox.settle()
+        caught, self.seen = self.catcher.caught[self.seen :], len(self.catcher.caught)
+        stored = [
+            self.take(callback) for callback in caught if str(self.office.agency_id) in f"{callback!r}{callback.body!r}"
+        ]
+        return Stored(*(sum(getattr(one, name) for one in stored) for name in ("stored", "duplicates", "quarantined")))
+
+    def take(self, callback: Callback) -> Stored:
+        """Take in one callback."""
+        reader = self.service.readers[callback.url.partition("/callbacks/")[2].partition("?")[0]]
+        reader.authenticate(callback)
+        receipts = reader.parse(callback)
+        return store_receipts(self.service.db, receipts, callback, carrier=reader.slug, vault=self.service.vault)
+
+    def apply(self) -> int:
+        """Apply every stored receipt; returns how many there were."""
+        count = 0
+        while True:
+            with self.tx() as tx:
+                taken = apply_receipts(tx, vault=self.service.vault, now=now())
+            if not taken:
+                return count
+            count += taken
+
+    def follow(self) -> None:
+        """Send text messages and emails, take in what comes back, apply it."""
+        self.send(Channel.SMS, Channel.EMAIL)
+        self.receive()
+        self.apply()
+
+    def tick(self) -> list[str]:
+        with self.tx() as tx:
+            return tick(tx, timetables=self.service.timetables, now=now())
+
+    # What is to be seen.
+
+    def rows(self, query: str, **values: object) -> Sequence[Any]:
+        """Rows of this agency; `query` is ours."""
+        with self.tx() as tx:
+            return tx.conn.execute(text(query), {"agency": self.office.agency_id, **values}).all()
+
+    def one(self, query: str, **values: object) -> Any:
+        return self.rows(query, **values)[0][0]
+
+    def statuses(self, matter_id: UUID) -> Counter[str]:
+        rows = self.rows("select status, count(*) from attempt where matter_id = :matter group by 1", matter=matter_id)
+        return Counter({row.status: row.count for row in rows})
+
+    def attempt_ids(self, matter_id: UUID) -> list[UUID]:
+        rows = self.rows("select attempt_id from attempt where matter_id = :matter order by 1", matter=matter_id)
+        return [row.attempt_id for row in rows]
+
+    def only_attempt(self, matter_id: UUID) -> Any:
+        (row,) = self.rows("select * from attempt where matter_id = :matter", matter=matter_id)
+        return row
+
+    def events(self, matter_id: UUID) -> Counter[str]:
+        return Counter(row.type for row in self.rows("select type from event where chain_id = :chain", chain=matter_id))
+
+    def taken(self, matter_id: UUID) -> Counter[str]:
+        """How often the carriers took each attempt of a matter, by their own record."""
+        ours = set(map(str, self.attempt_ids(matter_id)))
+        return Counter(line["attempt"] for line in self.sandbox.record(kind="taken") if line["attempt"] in ours)
+
+    def make_due(self) -> None:
+        """Let every planned attempt be due at once."""
+        with self.tx() as tx:
+            tx.conn.execute(text("update attempt set due_at = now() where status = 'planned'"))
+
+    def check_everything(self) -> None:
+        """Every chain of the agency verifies, and each attempt's row is what the ledger alone says it is."""
+        with self.tx() as tx:
+            chains = tx.conn.execute(text("select chain_id from chain")).scalars().all()
+            for chain_id in chains:
+                verify(tx, chain_id)
+            said = replayed(body for chain_id in chains for body in read_chain(tx, chain_id))
+            rows = tx.conn.execute(text("select * from attempt")).all()
+        found = {
+            str(row.attempt_id): (
+                row.status if row.status != "sending" else "planned",
+                row.carrier_ref,
+                str(row.batch_id) if row.batch_id else None,
+            )
+            for row in rows
+        }
+        assert found == said
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def person(external_id: str = "", **fields: Any) -> PersonRow:
+    """A made-up person: `phone`, `email` and `post` are contact points, the rest as a list has it."""
+    contacts: list[dict[str, Any]] = []
+    for kind in ("phone", "email"):
+        values = fields.pop(kind, ())
+        contacts += [{"kind": kind, "value": value} for value in ([values] if isinstance(values, str) else values)]
+    if address := fields.pop("post", None):
+        contacts.append({"kind": "post", "address": ADDRESS if address is True else address})
+    row = {"external_id": external_id or str(uuid4()), "name": "Sample Person", "language": "en", "contacts": contacts}
+    return PersonRow.model_validate({**row, **fields})
+
+
+ADDRESS = {"lines": ["100 Example Street"], "city": "Denver", "region": "CO", "postal_code": "80203", "country": "US"}
+
+
+def phone(outcome: int, *, area: int = 303) -> str:
+    """A number of fiction whose last two digits are the sandbox's outcome."""
+    return f"+1{area}55501{outcome:02d}"
+
+
+def mailbox(outcome: str = "delivered") -> str:
+    """A mailbox of nobody, whose first word is the sandbox's outcome."""
+    return f"{outcome}.{uuid4().hex[:8]}@example.org"
+
+
+def later(callback: Callback, **by: float) -> Callback:
+    """The same callback, received later."""
+    return replace(callback, received_at=callback.received_at + timedelta(**by))
+
+
+Act = Callable[[], object]

@@ -1,0 +1,44 @@
+"""Where each attempt stands, told from the bytes of the ledger alone. Written apart from the code that it checks."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+# What an event makes of an attempt, whatever it was.
+AFTER = {
+    "attempt.not_sent": "planned",
+    "attempt.handed_over": "handed_over",
+    "attempt.lost_track": "unknown",
+    "attempt.refused": "failed",
+    "attempt.accepted": "accepted",
+    "attempt.arrived": "delivered",
+    "attempt.bounced": "failed",
+    "attempt.came_back": "returned",
+    "attempt.went_silent": "silent",
+    "attempt.cancelled": "cancelled",
+}
+# Our own two words about a message that left us say nothing to somebody who has heard more from the carrier.
+OURS = {"attempt.handed_over": {"planned", "unknown", "cancelled"}, "attempt.lost_track": {"planned"}}
+
+Standing = tuple[str, str | None, str | None]
+
+
+def replayed(bodies: Iterable[bytes]) -> dict[str, Standing]:
+    """Attempt id -> (status, carrier's reference, batch). A claim writes no event: "sending" counts as "planned"."""
+    standing: dict[str, Standing] = {}
+    for body in bodies:
+        leaf = json.loads(body)
+        data = leaf["data"]
+        if leaf["type"] == "notice.ordered":
+            standing.update({attempt["id"]: ("planned", None, None) for attempt in data["attempts"]})
+        elif leaf["type"] in AFTER:
+            standing[data["attempt"]] = _after(standing[data["attempt"]], leaf["type"], data)
+        elif leaf["type"] == "receipt.ignored":
+            assert data["status"].replace("sending", "planned") == standing[data["attempt"]][0]
+    return standing
+
+
+def _after(before: Standing, kind: str, data: dict[str, Any]) -> Standing:
+    status = AFTER[kind] if before[0] in OURS.get(kind, {before[0]}) else before[0]
+    assert data["status"].replace("sending", "planned") == status, (kind, before, data["status"])
+    return status, data.get("carrier_ref") or before[1], data.get("batch") or before[2]
