@@ -8,9 +8,11 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -98,4 +100,16 @@ def _new_database(server_url: str, *, template: str = "template0") -> Iterator[s
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection[Any], name: str) -> None:
+    """Drop a database that may still be in use. No ordinary role may end an autovacuum, so that is waited for."""
+    for _ in range(60):
+        try:
             connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(0.5)
+        else:
+            return
+    connection.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))

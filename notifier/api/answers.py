@@ -221,7 +221,6 @@ class BatchOut(Answer):
 
     batch_id: UUID
     mode: Mode
-    mode: Mode
     closed_at: datetime
     pieces: Count
     sheets: Count

@@ -16,7 +16,7 @@ from notifier.terminal import is_moving, is_over, matter_picture, terminal
 
 MEDIA: Final = {".csv": "text/csv", ".ndjson": "application/x-ndjson", ".json": "application/json"}
 EVERY_SECONDS: Final = 1.0
-QUIET_SECONDS: Final = 20.0
+QUIET_SECONDS: Final = 10.0
 
 List = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -70,7 +70,7 @@ def _send_list(api: Api, matter_id: str, file: Path, media_type: str) -> Answer:
 
 @matter.command("show")
 @click.argument("matter_id", type=click.UUID)
-@click.option("--watch", is_flag=True, help="Stay until nothing has changed for 20 seconds, or everybody is final.")
+@click.option("--watch", is_flag=True, help="Stay until nothing has changed for 10 seconds, or everybody is final.")
 @url_option
 @key_option
 def show(matter_id: UUID, watch: bool, url: str, key: str) -> None:  # noqa: FBT001 # click passes it by name

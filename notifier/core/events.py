@@ -214,7 +214,7 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.NOTICE_ACKNOWLEDGED: _spec("notice", etsi="ConsignmentAcceptance", about_person=True),
         T.ATTEMPT_ORDERED: _spec("attempt notice channel contact", "linked_from duplicate_possible", about_person=True),
         T.ATTEMPT_COMPOSED: _about_attempt("pages sheets blob", commits="text"),
-        T.ATTEMPT_HANDED_OVER: _about_attempt("batch", commits="text", etsi="RelayToNonERDS"),
+        T.ATTEMPT_HANDED_OVER: _about_attempt("batch", commits="text receipt", etsi="RelayToNonERDS"),
         T.ATTEMPT_NOT_SENT: _about_attempt("tries retry_at"),
         T.ATTEMPT_LOST_TRACK: _about_attempt(commits="text"),
         T.ATTEMPT_REFUSED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),

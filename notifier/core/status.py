@@ -59,6 +59,7 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
         (S.PLANNED, E.CLAIMED): S.SENDING,
         (S.PLANNED, E.CANCELLED): S.CANCELLED,
         # A receipt for something believed unsent is believed: it was sent after all, so it must not be sent again.
+        (S.PLANNED, E.HANDED_OVER): S.HANDED_OVER,
         (S.PLANNED, E.ACCEPTED): S.ACCEPTED,
         (S.PLANNED, E.ARRIVED): S.DELIVERED,
         (S.PLANNED, E.REFUSED): S.FAILED,

@@ -43,7 +43,7 @@ class Mailed:
     mailed_on: date
 
 
-def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime) -> UUID | None:
+def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime, at_most: int = BATCH) -> UUID | None:
     """Put written letters of one mode into a print batch, unless some letter is still being written; returns its id.
 
     (1) wait for the letters of the run; (2) take those that no stop holds, never live ones and test ones together;
@@ -52,15 +52,15 @@ def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime) -> UUID | None:
     if some_letter_is_unwritten(tx):  # (1)
         return None
     for mode in Mode:
-        taken = _take(tx, mode, mailroom.vault, now)  # (2)
+        taken = _take(tx, mode, at_most, mailroom.vault, now)  # (2)
         if taken:
             return _close(tx, mode, taken, mailroom, now)
     return None
 
 
-def _take(tx: Tx, mode: Mode, vault: Vault, now: datetime) -> list[WrittenLetter]:
+def _take(tx: Tx, mode: Mode, at_most: int, vault: Vault, now: datetime) -> list[WrittenLetter]:
     """Written letters whose people have not been erased since."""
-    taken = claim_written_letters(tx, mode, chunk=BATCH)
+    taken = claim_written_letters(tx, mode, chunk=at_most)
     alive = vault.surviving(tx, {letter.person_id for letter in taken})
     erased = [letter for letter in taken if letter.person_id not in alive]
     refuse_letters(tx, [(letter.matter_id, letter.attempt_id) for letter in erased], now=now)

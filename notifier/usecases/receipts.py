@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, insert, text
 
 from notifier.carriers.base import Callback, CarrierReceipt
+from notifier.core.errors import Sealed
 from notifier.core.model import Actor, ActorKind
 from notifier.core.status import AttemptEvent, Reason
 from notifier.store import tables as t
@@ -201,9 +202,17 @@ def _change(row: Row[tuple[object, ...]], cipher: Cipher) -> Change:
         carrier_ref=row.carrier_ref,
         occurred_at=row.occurred_at,
         more={"receipt": str(row.receipt_id)},
-        values={"receipt": cipher.open(row.sealed, "receipt.sealed", row.receipt_id)},
+        values=_proof(row, cipher),
         cipher=cipher,
     )
+
+
+def _proof(row: Row[tuple[object, ...]], cipher: Cipher) -> dict[str, bytes]:
+    """What the ledger commits to; nothing when it was spoilt: what it said counts, and holds up nobody else's."""
+    try:
+        return {"receipt": cipher.open(row.sealed, "receipt.sealed", row.receipt_id)}
+    except Sealed:
+        return {}
 
 
 def _mark(tx: Tx, results: Iterable[tuple[UUID, str]], *, now: datetime) -> None:

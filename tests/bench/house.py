@@ -37,7 +37,7 @@ from tests.sandbox import ROOT, SERVICE_SID, Sandbox, running_sandbox
 ANSWER_DELAY_MS = 100
 HOST = "127.0.0.1"
 START_SECONDS = 60
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 OURS = ("postgres", "redis", "web", *QUEUES, "clock")
 SANDBOX = "sandbox"
 # /tmp may be memory, on which a flush to disk costs nothing.
@@ -127,9 +127,7 @@ def open_house() -> Iterator[House]:
         yield house
 
 
-def _environment(
-    folder: Path, database_url: str, redis_url: str, *, public: str, sandbox: Sandbox
-) -> dict[str, str]:
+def _environment(folder: Path, database_url: str, redis_url: str, *, public: str, sandbox: Sandbox) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -171,7 +169,13 @@ def _open_office(db: Database, vault: Vault) -> tuple[UUID, str, str]:
     """An agency with two officers; its id and their personal test keys."""
     now = datetime.now(UTC)
     agency_id = add_agency(
-        db, name="Example Agency", profile=PROFILE, zone="America/Denver", lone_officer_in_test=False, vault=vault, now=now
+        db,
+        name="Example Agency",
+        profile=PROFILE,
+        zone="America/Denver",
+        lone_officer_in_test=False,
+        vault=vault,
+        now=now,
     )
     tokens = []
     with db.transaction(agency_id) as tx:

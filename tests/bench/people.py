@@ -1,4 +1,4 @@
-"""Made-up lists of people: fictional numbers (555-01xx), mailboxes at example.com, .org and .net, streets called Sample.
+"""Made-up lists of people: numbers kept for fiction (555-01xx), mailboxes at example.com, .org and .net.
 
 The same every time, so that two runs measure the same work.
 """
@@ -20,7 +20,9 @@ LANGUAGES = ("en", "es-419", "es-419", "vi", "am", "ar", "ne", "zh-Hans", None)
 ODD_ONE_IN = 50  # one contact in so many cannot be used
 
 
-def rows(count: int, *, kinds: Collection[str], languages: tuple[str | None, ...], odd: bool) -> Iterator[dict[str, Any]]:
+def rows(
+    count: int, *, kinds: Collection[str], languages: tuple[str | None, ...], odd: bool
+) -> Iterator[dict[str, Any]]:
     """`count` people. With `odd`, one in fifty has a contact that cannot be used, each kind in turn."""
     for number in range(count):
         language = languages[number % len(languages)]

@@ -5,7 +5,6 @@ right, and gives its figures. What is not in a window between two readings is no
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.bench import floor
 from tests.bench.house import OURS, SANDBOX, House
@@ -37,6 +36,7 @@ class Run:
     people: int
     rounds: int
     measure: Callable[[House, int], Outcome]
+    is_large: bool = False  # it makes the database grow, so it comes after all small ones
 
 
 def warm_up(house: House) -> None:
@@ -175,9 +175,7 @@ def _in_steps(house: House, people: int, channel: str) -> tuple[Reading, Reading
     return approved.since(start), sent.since(approved), answered, 2 * people
 
 
-def _listed(
-    house: House, people: int, kinds: Collection[str], languages: tuple[str | None, ...]
-) -> tuple[str, int]:
+def _listed(house: House, people: int, kinds: Collection[str], languages: tuple[str | None, ...]) -> tuple[str, int]:
     """A matter with a list that waits for approval; and how many lines the sandbox's record has by now."""
     path = house.folder / "list.ndjson"
     write_list(path, rows(people, kinds=kinds, languages=languages, odd=False))
@@ -210,7 +208,7 @@ RUNS = (
     Run(
         "sms",
         {"sms_cpu_s_per_1000": "CPU-s", "sms_per_s": "messages/s", "sandbox_cpu_s_per_1000": "CPU-s"},
-        2000,
+        1500,
         7,
         sms,
     ),
@@ -226,7 +224,7 @@ RUNS = (
             "receipts_cpu_s_per_1000": "CPU-s",
             "receipts_per_s": "receipts/s",
         },
-        2000,
+        1000,
         7,
         sms_in_steps,
     ),
@@ -255,5 +253,9 @@ RUNS = (
         100_000,
         3,
         intake,
+        is_large=True,
     ),
 )
+MOST_ROUNDS = max(run.rounds for run in RUNS)
+# The middle value of such a key is the ratio of two medians.
+RATIOS = {"sms_vs_floor": ("sms_accept_per_s", "floor_per_s")}

@@ -6,7 +6,7 @@ in any order.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from notifier.bootstrap import wire
 from notifier.carriers import open_carrier
 from notifier.carriers.base import Callback
 from notifier.carriers.timetable import Retry, Wire
-from notifier.core.model import Channel
+from notifier.core.model import Channel, Mode
 from notifier.core.person_row import PersonRow
 from notifier.service import Service
 from notifier.store.engine import Tx
@@ -108,11 +108,15 @@ class Desk:
 
     # What workers do.
 
-    def send(self, *channels: Channel, workers: int = 1, **changes: object) -> int:
-        """Send what is due, with so many workers at once; returns how many attempts they claimed."""
+    def send(self, *channels: Channel, workers: int = 1, modes: Sequence[Mode] = tuple(Mode), **changes: object) -> int:
+        """Send what is due, with so many workers at once; returns how many attempts they claimed.
+
+        `changes` are made to the carrier's timetable.
+        """
 
         async def work() -> int:
-            senders = [self.sender(channel, **changes) for channel in channels for _ in range(workers)]
+            made = [self.sender(channel, **changes) for channel in channels for _ in range(workers)]
+            senders = [replace(sender, modes=modes) for sender in made]
             try:
                 return sum(await asyncio.gather(*(self._send(sender) for sender in senders)))
             finally:
@@ -291,6 +295,3 @@ def mailbox(outcome: str = "delivered") -> str:
 def later(callback: Callback, **by: float) -> Callback:
     """The same callback, received later."""
     return replace(callback, received_at=callback.received_at + timedelta(**by))
-
-
-Act = Callable[[], object]

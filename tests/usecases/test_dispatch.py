@@ -16,8 +16,8 @@ from notifier.carriers.base import Carrier, Message, SendResult
 from notifier.carriers.timetable import Retry
 from notifier.core.model import Channel
 from notifier.store.attempts import claim
-from notifier.store.vault import Vault
 from notifier.usecases.dispatch import dispatch
+from tests.usecases.around import Died, erase
 from tests.usecases.desk import Desk, mailbox, now, person, phone
 
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
@@ -190,10 +190,6 @@ def test_a_lease_that_has_not_ended_is_respected(desk: Desk) -> None:
     assert desk.statuses(matter_id) == {"sending": 1}
 
 
-class Died(BaseException):
-    """The process is gone: nothing that runs in it catches this."""
-
-
 class Crashing:
     """A carrier whose process dies after the vendor has everything and before anybody hears of it."""
 
@@ -301,13 +297,6 @@ def test_a_small_matter_does_not_wait_for_two_long_ones(desk: Desk) -> None:
         with desk.tx() as tx:
             claimed |= {one.matter_id for one in claim(tx, SMS, chunk=10, per_matter=5, lease=timedelta(minutes=1))}
     assert rounds < 8  # 10 rounds are needed for the long ones
-
-
-def erase(desk: Desk, dek_id: UUID) -> None:
-    """Destroy a key, and what this process had opened with it."""
-    with desk.tx() as tx:
-        tx.conn.execute(text("delete from dek where dek_id = :id"), {"id": dek_id})
-    desk.service = replace(desk.service, vault=Vault(desk.service.vault.keys))
 
 
 def let_leases_end(desk: Desk) -> None:

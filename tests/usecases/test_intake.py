@@ -3,7 +3,8 @@
 import json
 import threading
 from collections import Counter
-from uuid import UUID, uuid4
+from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from notifier.core.codes import parse_code
 from notifier.core.errors import Forbidden, Invalid, NotFound
 from notifier.core.model import KeyKind, Mode
+from notifier.core.person_row import PersonRow
 from notifier.store.ledger import read_chain
 from notifier.usecases.access import authenticate, create_key
 from tests.installation import NOW, open_office
@@ -121,7 +123,7 @@ def test_somebody_who_is_in_a_list_twice_keeps_it_out(desk: Desk, first: int, se
 def test_a_list_that_breaks_off_stores_nothing(desk: Desk) -> None:
     matter_id = desk.matter()
 
-    def rows():  # type: ignore[no-untyped-def] # noqa: ANN202 # a generator that fails
+    def rows() -> Iterator[PersonRow]:
         for n in range(1200):
             yield person(f"P-{n}")
         raise Invalid("not-valid", "The rest cannot be read.")
@@ -211,10 +213,6 @@ def test_the_agencys_default_pack_is_always_bound(desk: Desk) -> None:
 
 def everything(desk: Desk) -> dict[str, int]:
     counts = {name: desk.one(f"select count(*) from {name}") for name in ("person", "roster")}  # noqa: S608 # ours
-    return counts | {"code": codes_of(desk.service.db, desk.office.agency_id)}
-
-
-def codes_of(db: object, agency_id: UUID) -> int:
-    with db.no_agency() as conn:  # type: ignore[attr-defined]
-        query = text("select count(*) from directory where kind = 'code' and agency_id = :a")
-        return int(conn.execute(query, {"a": agency_id}).scalar_one())
+    with desk.service.db.no_agency() as conn:
+        query = text("select count(*) from directory where kind = 'code' and agency_id = :agency")
+        return counts | {"code": conn.execute(query, {"agency": desk.office.agency_id}).scalar_one()}

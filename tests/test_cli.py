@@ -1,0 +1,334 @@
+"""The commands of `notifier`, on a real database and over real HTTP."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+from werkzeug.serving import make_server
+
+from notifier.bootstrap import build
+from notifier.cli import COMMANDS, commands
+from notifier.commands.glossary import render
+from notifier.core.contacts import blind_form
+from notifier.core.errors import Forbidden
+from notifier.core.person_row import PersonRow, to_contacts
+from notifier.core.reasons import REASON_MEANING
+from notifier.core.status import AttemptStatus, PersonOutcome, Reason
+from notifier.demo.people import made_up_people
+from notifier.demo.sample import sample_people
+from notifier.service import CHECKOUT, CONFIG_DIR, Service
+from notifier.settings import Settings
+from notifier.store.migrate import migrate
+from notifier.usecases.access import authenticate
+from notifier.web import create_app
+
+Prepare = Callable[[str], object]
+FromTemplate = Callable[[Prepare], AbstractContextManager[str]]
+Run = Callable[..., Result]
+
+PASSWORD = "this-is-a-secret-of-tests"
+DEMAND = CHECKOUT / "docs" / "examples" / "matter.json"
+AGENCY = (
+    *("--help-phone", "303-555-0100", "--phone-hours", "mon-fri 08:00-17:00", "--main-phone", "303-555-0199"),
+    *("--address", "Example Agency", "--address", "Denver CO 80201", "--zone", "America/Denver"),
+)
+
+
+@pytest.fixture(scope="module")
+def house(
+    database_from_template: FromTemplate, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The environment of an installation of this module's own."""
+    folder = tmp_path_factory.mktemp("cli")
+    with database_from_template(partial(migrate, key_dir=folder / "keys")) as url:
+        yield {
+            "DATABASE_URL": url,
+            "REDIS_URL": redis_url,
+            "NOTIFIER_KEY_DIR": str(folder / "keys"),
+            "NOTIFIER_DATA_DIR": str(folder / "data"),
+        }
+
+
+@pytest.fixture
+def run(house: Mapping[str, str]) -> Run:
+    """Run a command in this process."""
+
+    def invoke(*words: str, **env: str) -> Result:
+        return CliRunner().invoke(commands, words, env={**house, **env}, catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def service(house: Mapping[str, str]) -> Iterator[Service]:
+    built = build(Settings.load(house, CONFIG_DIR))
+    yield built
+    built.db.close()
+    built.redis.close()
+
+
+@pytest.fixture(scope="module")
+def api_url(service: Service) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, create_app(service), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+@pytest.fixture
+def agency(run: Run) -> str:
+    return run("agency", "add", "Example Agency", *AGENCY).output.strip()
+
+
+@pytest.fixture
+def keys(run: Run, agency: str, api_url: str) -> dict[str, str]:
+    """The environment in which the commands call the API as a system and as a second officer."""
+    officers = [
+        run("officer", "add", name, "--agency", agency, "--role", role).output.strip()
+        for name, role in (("First Officer", "caseworker"), ("Second Officer", "approver"))
+    ]
+    machine = run("apikey", "create", "--officer", officers[0], "--machine").stdout.strip()
+    personal = run("apikey", "create", "--officer", officers[1]).stdout.strip()
+    return {"API_URL": api_url, "MACHINE_KEY": machine, "PERSONAL_KEY": personal}
+
+
+def in_a_process(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as its users do: with nothing but this environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "notifier", *words],
+        cwd=CHECKOUT,
+        env={"PATH": os.environ["PATH"], "NO_COLOR": "1", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def demand_file(folder: Path) -> Path:
+    """A demand with an external id of its own."""
+    path = folder / "matter.json"
+    path.write_text(json.dumps({**json.loads(DEMAND.read_text()), "external_id": str(uuid4())}))
+    return path
+
+
+def test_every_command_has_a_help_text_and_can_be_imported(run: Run) -> None:
+    for name in COMMANDS:
+        assert run(name, "--help").output.startswith(f"Usage: commands {name}")
+
+
+def test_check_shows_the_settings_and_reaches_everything_and_tells_no_secret(
+    run: Run, house: Mapping[str, str], api_url: str
+) -> None:
+    url = house["DATABASE_URL"]
+    twilio = {
+        "TWILIO_BASE_URL": api_url,
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TWILIO_AUTH_TOKEN": PASSWORD,
+        "TWILIO_FROM": "+12025550199",
+        "PUBLIC_BASE_URL": "https://notices.agency.example.org",
+    }
+    done = run("check", **twilio)
+    assert done.exit_code == 0, done.output
+    assert done.output.count(" ok ") == 6
+    assert PASSWORD not in done.output
+    secret = url.split("://")[1].split("@")[0].split(":")[1]
+    assert secret not in done.output
+
+
+def test_check_tells_what_cannot_be_reached(run: Run) -> None:
+    nowhere = "127.0.0.1:1"
+    done = run("check", DATABASE_URL=f"postgresql://u:{PASSWORD}@{nowhere}/x", REDIS_URL=f"redis://{nowhere}/0")
+    assert done.exit_code == 1
+    assert done.output.count("WRONG") == 3  # the keys cannot be compared either
+    assert PASSWORD not in done.output
+
+
+def test_wrong_settings_are_told_all_at_once_and_without_a_traceback() -> None:
+    done = in_a_process("check", DATABASE_URL=PASSWORD, NOTIFIER_BIND="nowhere", NOTIFIER_COLOUR="blue")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 3
+    assert "Traceback" not in done.stderr
+    assert PASSWORD not in done.stderr
+
+
+def test_without_a_database_a_command_says_how_to_get_one(tmp_path: Path) -> None:
+    done = in_a_process("agency", "list", NOTIFIER_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "notifier: There is no database yet: set DATABASE_URL, or start with `notifier run` or `notifier demo`.\n"
+    )
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_address(house: Mapping[str, str]) -> None:
+    gone = {**house, "DATABASE_URL": f"postgresql://u:{PASSWORD}@127.0.0.1:1/x"}
+    done = in_a_process("agency", "list", **gone)
+    assert done.returncode == 1
+    assert done.stderr.startswith("notifier: The database cannot be reached")
+    assert PASSWORD not in done.stderr
+
+
+def test_migrate_may_be_run_again(run: Run) -> None:
+    assert run("migrate").exit_code == 0
+
+
+def test_an_agency_officers_and_keys_are_made_and_listed(run: Run, agency: str, service: Service) -> None:
+    officer = run("officer", "add", "First Officer", "--agency", agency, "--role", "caseworker").output.strip()
+    token = run("apikey", "create", "--officer", officer, "--machine", "--live", "--days", "30").stdout.strip()
+    principal = authenticate(token, db=service.db, vault=service.vault, now=service.now())
+    assert (str(principal.agency_id), str(principal.officer_id)) == (agency, officer)
+    assert token.startswith("ntf_live_")
+    assert agency in run("agency", "list").output
+    assert "First Officer" in run("officer", "list", "--agency", agency).output
+    listed = run("apikey", "list", "--agency", agency).output
+    assert str(principal.key_id) in listed
+    assert token not in listed
+
+
+def test_a_revoked_key_opens_nothing(run: Run, agency: str, service: Service) -> None:
+    officer = run("officer", "add", "First Officer", "--agency", agency, "--role", "admin").output.strip()
+    token = run("apikey", "create", "--officer", officer).stdout.strip()
+    key_id = authenticate(token, db=service.db, vault=service.vault, now=service.now()).key_id
+    assert run("apikey", "revoke", str(key_id)).exit_code == 0
+    with pytest.raises(Forbidden):
+        authenticate(token, db=service.db, vault=service.vault, now=service.now())
+    assert "revoked" in run("apikey", "list", "--agency", agency).output
+
+
+def test_with_several_agencies_one_must_be_named(run: Run, agency: str) -> None:
+    run("agency", "add", "Another Agency", *AGENCY)
+    assert run("officer", "list").exit_code == 2
+    assert run("officer", "list", "--agency", agency).exit_code == 0
+
+
+def test_a_refusal_is_told_in_words(house: Mapping[str, str]) -> None:
+    done = in_a_process("apikey", "create", "--officer", str(uuid4()), **house)
+    assert (done.returncode, done.stderr) == (1, "notifier: There is no such officer in this installation.\n")
+    words = [word.replace("303-555-0100", "12") for word in AGENCY]
+    done = in_a_process("agency", "add", "Example Agency", *words, **house)
+    assert done.returncode == 1
+    assert "/help_phone: " in done.stderr
+
+
+def test_keys_rotate_leaves_one_key_and_everything_open(
+    run: Run, keys: dict[str, str], house: Mapping[str, str]
+) -> None:
+    done = run("keys", "rotate")
+    assert done.exit_code == 0
+    assert len(list(Path(house["NOTIFIER_KEY_DIR"]).glob("kek-*.key"))) == 1
+    assert run("mailroom", "list", **keys).exit_code == 0
+
+
+def test_the_api_is_what_is_published(run: Run) -> None:
+    assert run("openapi", "--check").exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_a_list_is_imported_once_however_often_the_command_is_run(
+    run: Run, keys: dict[str, str], tmp_path: Path, form: str
+) -> None:
+    people = tmp_path / f"people.{form}"
+    people.write_text(run("sample", "--people", "120", "--format", form).output, encoding="utf-8")
+    words = ("matter", "import", str(people), "--demand", str(demand_file(tmp_path)))
+    first = run(*words, **keys)
+    received = json.loads(first.stdout)
+    assert (received["rows"], received["persons"]) == (120, 120)
+    again = run(*words, **keys)
+    assert json.loads(again.stdout) == received
+    assert "nothing was added" in again.stderr
+    shown = run("matter", "show", received["matter_id"], **keys).output
+    assert re.search(r"^ *120 +in all", shown, re.MULTILINE)
+    assert "awaiting_approval" in shown
+
+
+def test_a_faulty_list_is_refused_with_the_place_of_each_fault(run: Run, keys: dict[str, str], tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("external_id,name,language\nA-1,Sample Person,en\nA-2,Sample Person,klingon\n")
+    refused = run("matter", "import", str(people), "--demand", str(demand_file(tmp_path)), **keys)
+    assert refused.exit_code == 1
+    assert "/1/language" in refused.stderr
+
+
+def test_a_wrong_key_and_a_missing_server_are_told(run: Run, keys: dict[str, str], house: Mapping[str, str]) -> None:
+    words = ("matter", "show", str(uuid4()))
+    refused = run(*words, **{**keys, "MACHINE_KEY": "ntf_test_" + "x" * 40})
+    assert refused.exit_code == 1
+    assert "401 invalid-key" in refused.stderr
+    missing = in_a_process(*words, **house, MACHINE_KEY="ntf_test_x", API_URL="http://127.0.0.1:1")
+    assert missing.returncode == 1
+    assert "no answer from http://127.0.0.1:1" in missing.stderr
+
+
+def test_the_clock_of_a_test_matter_moves(run: Run, keys: dict[str, str], tmp_path: Path) -> None:
+    people = tmp_path / "people.ndjson"
+    people.write_text(run("sample", "--people", "1").output)
+    made = run("matter", "import", str(people), "--demand", str(demand_file(tmp_path)), **keys)
+    moved = run("clock", "advance", json.loads(made.stdout)["matter_id"], "--days", "400")
+    assert moved.exit_code == 0
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC\n", moved.output)
+
+
+def test_the_sample_is_the_same_every_time_and_begins_every_longer_one(run: Run) -> None:
+    short, long = run("sample", "--people", "50").output, run("sample", "--people", "150").output
+    assert long.startswith(short)
+    assert long == run("sample", "--people", "150").output
+
+
+def test_both_forms_of_the_sample_hold_the_same_people(run: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("sample", "--people", "100", "--format", "csv").output)))
+    people = [json.loads(line) for line in run("sample", "--people", "100").output.splitlines()]
+    assert [row["external_id"] for row in rows] == [person["external_id"] for person in people]
+    assert sum(bool(row["phone"]) + bool(row["email"]) + bool(row["city"]) for row in rows) == sum(
+        len(person["contacts"]) for person in people
+    )
+
+
+@pytest.mark.parametrize("people", [[person.row for person in made_up_people()], list(sample_people(2000))])
+def test_nobody_in_the_demonstration_or_the_sample_can_exist(people: list[Mapping[str, object]]) -> None:
+    rows = [PersonRow.model_validate(person) for person in people]
+    assert len({row.external_id for row in rows}) == len(rows)
+    values = [contact.value for row in rows for contact in row.contacts if contact.value]
+    fiction = re.compile(r"\+1[2-9]\d{2}55501\d{2}|[a-z.0-9-]+@example\.(com|org|net)|555-01")
+    assert [value for value in values if not fiction.fullmatch(value)] == []
+
+
+def test_a_longer_sample_does_not_repeat_its_numbers_soon() -> None:
+    points = [point for row in sample_people(500) for point in to_contacts(PersonRow.model_validate(row))]
+    assert len({blind_form(point) for point in points}) > len(points) * 0.9
+
+
+def test_the_demonstration_has_enough_people_languages_and_channels() -> None:
+    rows = [PersonRow.model_validate(person.row) for person in made_up_people()]
+    assert len(rows) >= 24
+    assert {row.language for row in rows} >= {"en", "es-419", "am", None}
+    assert {contact.kind for row in rows for contact in row.contacts} == {"phone", "email", "post"}
+
+
+def test_the_glossary_is_what_the_code_says() -> None:
+    assert (CHECKOUT / "docs" / "glossary.md").read_text(encoding="utf-8") == render(), (
+        "notifier glossary > docs/glossary.md"
+    )
+
+
+def test_every_word_of_a_status_has_its_sentence() -> None:
+    page = render()
+    for word in (*PersonOutcome, *AttemptStatus):
+        assert f"| `{word}` |" in page
+        assert word.meaning in page
+    assert REASON_MEANING.keys() == set(Reason)
