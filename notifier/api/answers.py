@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.core.model import Channel, Instrument, IssuerClass, JudgeSigned, Mode, Nondisclosure
 from notifier.core.status import PersonOutcome
-from notifier.usecases.intake import ListReceived
+from notifier.usecases.people import ListReceived
 from notifier.usecases.reading import MatterRead
 
 Count = Annotated[int, Field(ge=0)]

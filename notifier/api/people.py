@@ -18,7 +18,7 @@ from notifier.core.errors import Malformed
 from notifier.core.roster import PersonRow, read_csv, read_json_list, read_ndjson
 from notifier.store.engine import Tx
 from notifier.surface import metrics, service
-from notifier.usecases import intake, reading_people
+from notifier.usecases import people, reading_people
 from notifier.usecases.access import Scope
 
 NDJSON: Final = "application/x-ndjson"
@@ -57,7 +57,7 @@ def add_people(path: MatterPath) -> Response:
         stored: list[int] = []
 
         def act(tx: Tx) -> ListOut:
-            received = intake.add_people(
+            received = people.add_people(
                 tx,
                 path.matter_id,
                 _rows(spool, media, lookups(here)),

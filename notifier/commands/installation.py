@@ -75,7 +75,7 @@ def reachable(settings: Settings) -> Iterator[Settings]:
     folder, keys = embedded(settings)
     if not (folder.exists() or is_alive(folder)):
         raise CannotStart(
-            "There is no database yet: set DATABASE_URL, or begin with `notifier run` or `notifier demo`."
+            "There is no database yet: set DATABASE_URL, or start with `notifier run` or `notifier demo`."
         )
     with postgres.running(folder) as server:
         yield replace(settings, database_url=server.url, key_dir=keys)

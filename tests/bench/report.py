@@ -123,7 +123,7 @@ def _rounded(value: float) -> float:
 
 
 def _shown(value: float | str) -> str:
-    return f"{float(value):,.0f}" if float(value) >= 100 else f"{float(value):.3g}"  # noqa: PLR2004 - three digits
+    return f"{float(value):,.0f}" if float(value) >= 100 else f"{float(value):.3g}"
 
 
 def _commit() -> str:

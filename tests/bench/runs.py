@@ -208,7 +208,7 @@ RUNS = (
     Run(
         "sms",
         {"sms_cpu_s_per_1000": "CPU-s", "sms_per_s": "messages/s", "sandbox_cpu_s_per_1000": "CPU-s"},
-        1500,
+        2000,
         7,
         sms,
     ),
@@ -224,7 +224,7 @@ RUNS = (
             "receipts_cpu_s_per_1000": "CPU-s",
             "receipts_per_s": "receipts/s",
         },
-        1000,
+        1500,
         7,
         sms_in_steps,
     ),

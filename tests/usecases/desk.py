@@ -28,9 +28,10 @@ from notifier.usecases.access import Principal
 from notifier.usecases.approve import Approved, approve_sending
 from notifier.usecases.clock import tick
 from notifier.usecases.dispatch import Sender, dispatch
-from notifier.usecases.intake import ListReceived, NewMatter, add_people, create_matter
+from notifier.usecases.intake import NewMatter, create_matter
 from notifier.usecases.letters import Mailroom, compose_letters
 from notifier.usecases.mailroom import close_batch
+from notifier.usecases.people import ListReceived, add_people
 from notifier.usecases.receipts import Stored, apply_receipts, store_receipts
 from tests.installation import DEMAND, Office
 from tests.sandbox import MAILBOX, NUMBER, Catcher, Sandbox
