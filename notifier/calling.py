@@ -19,7 +19,8 @@ TRIES: Final = 5
 LONGEST_WAIT: Final = 30.0  # seconds, whatever the server asks for
 FOR_THE_MOMENT: Final = frozenset({409, 429, 503})
 PIECE: Final = 1 << 16
-SECONDS: Final = 600.0  # a list of a million people is stored before it is answered
+ASK_SECONDS: Final = 60.0
+STORE_SECONDS: Final = 600.0  # a list of a million people is stored before it is answered
 
 
 class CallFailed(click.ClickException):
@@ -80,7 +81,7 @@ class Api:
     ) -> Iterator[http.client.HTTPResponse]:
         """A response that is no error; what is refused for the moment is tried again."""
         for left in reversed(range(TRIES)):
-            connection = _connect(self.url)
+            connection = _connect(self.url, ASK_SECONDS if body is None else STORE_SECONDS)
             try:
                 response = self._send(connection, method, path, body, headers)
                 wait = response.headers.get("Retry-After", "")
@@ -113,16 +114,16 @@ class Api:
             raise CallFailed(f"no answer from {self.url} ({type(error).__name__})") from None
 
 
-def _connect(url: str) -> http.client.HTTPConnection:
+def _connect(url: str, seconds: float) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise click.UsageError("--url must look like https://notices.agency.example")
     if parts.scheme == "https":
         context = ssl.create_default_context()
         return http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=SECONDS, blocksize=PIECE, context=context
+            parts.hostname, parts.port, timeout=seconds, blocksize=PIECE, context=context
         )
-    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=SECONDS, blocksize=PIECE)
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=seconds, blocksize=PIECE)
 
 
 def _failure(response: http.client.HTTPResponse) -> CallFailed:

@@ -15,6 +15,7 @@ from notifier.render.renderer import Renderer
 from notifier.settings import Settings
 from notifier.store.engine import Database
 from notifier.store.vault import Vault
+from notifier.usecases.waiting import Silence, silence_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Service:
     readers: Mapping[str, ReceiptReader]
     ring: Callable[[str], None]  # wakes the workers of a queue; never raises
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def silence(self) -> Silence:
+        """How long each carrier may say nothing."""
+        return silence_of(self.timetables)
 
 
 CHECKOUT = Path(__file__).resolve().parent.parent

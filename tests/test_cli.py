@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -16,7 +15,6 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
-from werkzeug.serving import make_server
 
 from notifier.bootstrap import build
 from notifier.cli import COMMANDS, commands
@@ -32,7 +30,7 @@ from notifier.service import CHECKOUT, CONFIG_DIR, Service
 from notifier.settings import Settings
 from notifier.store.migrate import migrate
 from notifier.usecases.access import authenticate
-from notifier.web import create_app
+from tests.api.served import running_server
 
 Prepare = Callable[[str], object]
 FromTemplate = Callable[[Prepare], AbstractContextManager[str]]
@@ -80,14 +78,9 @@ def service(house: Mapping[str, str]) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def api_url(service: Service) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, create_app(service), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+def api_url(house: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_server(house, tmp_path_factory.mktemp("web") / "log") as server:
+        yield f"http://127.0.0.1:{server.port}"
 
 
 @pytest.fixture

@@ -60,11 +60,17 @@ def employ(worker: Worker) -> None:
 
 
 def answer(queue: str) -> None:
-    """Work on one queue: the entry point that RQ calls."""
+    """Work on one queue: the entry point that RQ calls.
+
+    No exception reaches RQ: it would put the text into Redis and into the log.
+    """
     worker = _this_process[0]
     answered(worker.service.redis, queue)
-    if work(worker, queue, until=time.monotonic() + SECONDS):
-        worker.service.ring(queue)
+    try:
+        if work(worker, queue, until=time.monotonic() + SECONDS):
+            worker.service.ring(queue)
+    except Exception as error:  # noqa: BLE001 # the rows are the work, and the clock rings again
+        _tell(queue, None, error)
 
 
 def work(worker: Worker, queue: str, *, until: float) -> bool:
@@ -123,9 +129,9 @@ async def _dispatch(sender: Sender, agency_id: UUID, service: Service) -> int:
         return 0
 
 
-def _tell(queue: str, agency_id: UUID, error: Exception) -> None:
-    """The type alone: the text of an exception may hold a value."""
-    log.error("work.failed", queue=queue, agency=str(agency_id), error=type(error).__name__)
+def _tell(queue: str, agency_id: UUID | None, error: Exception) -> None:
+    """Types and places; telemetry leaves out an exception's text, which may hold a value."""
+    log.error("work.failed", queue=queue, agency=str(agency_id) if agency_id else None, exc_info=error)
 
 
 def _letters(service: Service, agency_id: UUID) -> int:

@@ -170,7 +170,9 @@ class MatterOut(Answer):
     packs: list[PackOut]
     outcomes: list[OutcomeOut]
     attempts: dict[str, dict[str, Count]] = Field(description="Messages by channel and status.")
-    next_at: datetime | None = Field(description="When a message is next due; null when none is.")
+    next_at: datetime | None = Field(
+        description="When something is next due: a message to send, a carrier to count as silent; or null."
+    )
     stops: list[StopOut]
 
     @classmethod

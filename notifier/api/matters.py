@@ -89,7 +89,8 @@ def read_matter(path: MatterPath) -> Response:
     """
     here = service()
     with here.db.transaction(principal().agency_id) as tx:
-        return shown(MatterOut.of(reading.read_matter(tx, path.matter_id, principal=principal(), vault=here.vault)))
+        matter = reading.read_matter(tx, path.matter_id, principal=principal(), silence=here.silence, vault=here.vault)
+    return shown(MatterOut.of(matter))
 
 
 @blueprint.get("/matters/<matter_id>/lists", responses={200: ListsOut})

@@ -94,6 +94,7 @@ def list_people(path: MatterPath, query: PageQuery) -> Response:
             after=read_place(query.cursor),
             limit=query.limit + 1,
             principal=principal(),
+            silence=here.silence,
             vault=here.vault,
         )
     page = found[: query.limit]
@@ -109,5 +110,7 @@ def read_person(path: PersonPath) -> Response:
     """
     here = service()
     with here.db.transaction(principal().agency_id) as tx:
-        person = reading_people.read_person(tx, path.person_id, principal=principal(), vault=here.vault)
+        person = reading_people.read_person(
+            tx, path.person_id, principal=principal(), silence=here.silence, vault=here.vault
+        )
     return shown(PersonOut.read(person))

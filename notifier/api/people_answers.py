@@ -43,7 +43,9 @@ class PersonLineOut(Answer):
     outcome: PersonOutcome
     meaning: str
     final: bool
-    next_at: datetime | None = Field(description="When a message to this person is next due; null when none is.")
+    next_at: datetime | None = Field(
+        description="When something is next due: a message to send, a carrier to count as silent; or null."
+    )
     erased: bool
     external_id: str | None
     name: str | None

@@ -197,7 +197,9 @@ class PersonOutcome(StrEnum):
 
 OUTCOME_MEANING: Mapping[PersonOutcome, str] = MappingProxyType(
     {
-        PersonOutcome.UNREACHABLE: "There is no phone, email or postal address that can be used. A caseworker must find one.",
+        PersonOutcome.UNREACHABLE: (
+            "There is no phone, email or postal address that can be used. A caseworker must find one."
+        ),
         PersonOutcome.AWAITING_APPROVAL: "On the list; sending has not been approved yet.",
         PersonOutcome.STOPPED: "Sending was stopped before anything went out.",
         PersonOutcome.IN_PROGRESS: "At least one message is still to be handed over.",

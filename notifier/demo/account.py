@@ -9,11 +9,9 @@ every attempt that we call handed over was taken exactly once; (4) every receipt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from notifier.bootstrap import timetables
 from notifier.core.errors import LedgerError, NotFound
 from notifier.core.status import PersonOutcome
 from notifier.demo.house import House
@@ -38,6 +36,7 @@ NEXT: Final[Mapping[PersonOutcome, str]] = {
     PersonOutcome.AWAITING_APPROVAL: "a second officer approves",
     PersonOutcome.STOPPED: "two officers resume sending",
     PersonOutcome.IN_PROGRESS: "the message is handed over",
+    PersonOutcome.ON_ITS_WAY: "the carrier speaks, or is silent",
     PersonOutcome.UNCERTAIN: "somebody asks the carrier; never sent again before",
     PersonOutcome.DELIVERED: "wait for an answer",
     PersonOutcome.NO_WORD: "a caseworker tries another way",
@@ -83,16 +82,8 @@ def attempts_of(person: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def next_step(person: Mapping[str, Any]) -> str:
     """What happens next, and when it is known."""
-    outcome = PersonOutcome(person["outcome"])
-    if outcome is not PersonOutcome.ON_ITS_WAY:
-        return NEXT[outcome]
-    days = [_silent_on(each) for each in attempts_of(person) if each["status"] in {"handed_over", "accepted"}]
-    return f"called silent on {min(days):%Y-%m-%d}"
-
-
-def _silent_on(attempt: Mapping[str, Any]) -> datetime:
-    hours = timetables()[attempt["carrier"]].silent_after_hours
-    return datetime.fromisoformat(attempt["handed_over_at"]) + timedelta(hours=hours)
+    due = f" by {person['next_at'][:10]}" if person["next_at"] else ""
+    return NEXT[PersonOutcome(person["outcome"])] + due
 
 
 def _lines(office: Office, matter_id: UUID) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ LAST: Final = ("Ejemplo", "Sample", "Muestra", "Specimen", "Modelo", "Test", "Pr
 AREAS: Final = (303, 719, 720, 970, 307, 308, 402, 406, 435, 505, 575, 605, 620, 701, 785, 801, 385, 208, 480, 520)
 # Per hundred people. A number's last two digits and a mailbox's first word are the sandbox's words for an outcome.
 LANGUAGES: Final[tuple[str | None, ...]] = (*["en"] * 55, *[SPANISH] * 35, *["am", "so", "vi", "ht"], *[None] * 6)
-PHONES: Final = (*range(35), *range(35), 50, 52, 53, 54, 60, 62, 71, 74, 80, 81, 82, *[-1] * 19)
+PHONES: Final = (*range(50), *range(12), 50, 52, 53, 54, 60, 62, 71, 74, 80, 81, 82, *[-1] * 27)
 MAILBOXES: Final = (
     *["delivered"] * 52,
     *["bounced", "bounced", "blocked", "dropped", "deferred", "delivered-then-bounced", "processed", "opened"],

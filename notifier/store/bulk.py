@@ -4,6 +4,7 @@ COPY is refused under row-level security; this costs as little (docs/decisions).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import TypeVar
 
@@ -24,26 +25,35 @@ def insert_rows(
 
     Returns the rows of `returning` (a column name) where asked for.
     """
-    names = list(columns)
-    statement = sql.SQL(
-        "insert into {table} (agency_id, {names})"  # noqa: S608 # composed by psycopg.sql below
-        " select %(agency)b::uuid, {names} from unnest({arrays}) as t({names})"
-        + (" on conflict do nothing" if on_conflict_do_nothing else "")
-        + (" returning {returning}" if returning else "")
-    ).format(
-        table=sql.Identifier(table),
-        names=sql.SQL(", ").join(map(sql.Identifier, names)),
-        arrays=sql.SQL(", ").join(
-            sql.SQL("{value}::{kind}[]").format(value=sql.Placeholder(name, format="b"), kind=sql.SQL(columns[name][0]))
-            for name in names
-        ),
-        returning=sql.Identifier(returning) if returning else sql.SQL(""),
-    )
+    kinds = tuple((name, kind) for name, (kind, _) in columns.items())
+    statement = _insert(table, kinds, skip=on_conflict_do_nothing, returning=returning)
     parameters: dict[str, object] = {"agency": tx.agency_id}
     parameters.update({name: list(values) for name, (_, values) in columns.items()})
     with driver(tx).cursor(binary=True) as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if returning else []
+
+
+@cache  # the tables and columns of our own code: a few dozen
+def _insert(table: str, kinds: tuple[tuple[str, str], ...], *, skip: bool, returning: str) -> bytes:
+    return (
+        sql.SQL(
+            "insert into {table} (agency_id, {names})"  # noqa: S608 # composed by psycopg.sql below
+            " select %(agency)b::uuid, {names} from unnest({arrays}) as t({names})"
+            + (" on conflict do nothing" if skip else "")
+            + (" returning {returning}" if returning else "")
+        )
+        .format(
+            table=sql.Identifier(table),
+            names=sql.SQL(", ").join(sql.Identifier(name) for name, _ in kinds),
+            arrays=sql.SQL(", ").join(
+                sql.SQL("{value}::{kind}[]").format(value=sql.Placeholder(name, format="b"), kind=sql.SQL(kind))
+                for name, kind in kinds
+            ),
+            returning=sql.Identifier(returning) if returning else sql.SQL(""),
+        )
+        .as_bytes()
+    )
 
 
 def in_chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -14,6 +14,7 @@ from notifier.core.status import AttemptStatus, PersonOutcome, outcome
 from notifier.store.engine import Tx
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.waiting import NEXT_AT, Silence, silence_parameters
 
 _END_OF_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -143,7 +144,7 @@ def list_matters(
     ]
 
 
-def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, vault: Vault) -> MatterRead:
+def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, silence: Silence, vault: Vault) -> MatterRead:
     """A matter with its demand, packs, counts and stops.
 
     Raises:
@@ -161,7 +162,7 @@ def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, vault: Vault) 
         ),
         ids,
     )
-    attempts, next_at = _attempts(tx, matter_id)
+    attempts, next_at = _attempts(tx, matter_id, silence)
     return MatterRead(
         matter_id=matter_id,
         external_id=json.loads(cipher.open(row["sealed"], "matter.sealed", matter_id))["external_id"],
@@ -255,19 +256,19 @@ def stops_in_force(tx: Tx, matter_id: UUID) -> list[StopRead]:
     return [StopRead(*row) for row in rows]
 
 
-def _attempts(tx: Tx, matter_id: UUID) -> tuple[dict[str, dict[str, int]], datetime | None]:
+def _attempts(tx: Tx, matter_id: UUID, silence: Silence) -> tuple[dict[str, dict[str, int]], datetime | None]:
     rows = tx.conn.execute(
         text(
-            "select channel, status, count(*) as attempts, min(due_at) as due_at from attempt"
-            " where agency_id = :agency and matter_id = :matter group by channel, status order by channel, status"
+            f"select a.channel, a.status, count(*) as attempts, min({NEXT_AT}) as next_at"  # noqa: S608 # our constant
+            " from attempt a join matter m on m.agency_id = a.agency_id and m.matter_id = a.matter_id"
+            " where a.agency_id = :agency and a.matter_id = :matter group by 1, 2 order by 1, 2"
         ),
-        {"agency": tx.agency_id, "matter": matter_id},
+        {"agency": tx.agency_id, "matter": matter_id} | silence_parameters(silence),
     ).all()
     counts: dict[str, dict[str, int]] = {}
     for row in rows:
         counts.setdefault(row.channel, {})[row.status] = row.attempts
-    due = [row.due_at for row in rows if row.status == AttemptStatus.PLANNED]
-    return counts, min(due, default=None)
+    return counts, min((row.next_at for row in rows if row.next_at is not None), default=None)
 
 
 def _demands(tx: Tx, matter_id: UUID, *, principal: Principal, vault: Vault) -> list[DemandRead]:

@@ -17,6 +17,7 @@ from notifier.store.vault import Cipher, Vault
 from notifier.usecases.access import Principal, Scope
 from notifier.usecases.reading import find_matter
 from notifier.usecases.timeline import Entry, read_timeline
+from notifier.usecases.waiting import NEXT_AT, Silence, silence_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,9 @@ select p.person_id, p.matter_id, p.roster_id, p.ordinal, p.row_no, p.sealed, r.a
   coalesce(told.statuses, '{{}}') as statuses, told.next_at
 from person p
 join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
+join matter m on m.agency_id = p.agency_id and m.matter_id = p.matter_id
 left join lateral (
-  select array_agg(distinct a.status) as statuses, min(a.due_at) filter (where a.status = 'planned') as next_at
+  select array_agg(distinct a.status) as statuses, min({next_at}) as next_at
   from attempt a where a.agency_id = p.agency_id and a.person_id = p.person_id
 ) told on true
 where p.agency_id = :agency and {which}
@@ -110,7 +112,7 @@ order by p.ordinal limit :limit
 
 
 def list_people(
-    tx: Tx, matter_id: UUID, *, after: int, limit: int, principal: Principal, vault: Vault
+    tx: Tx, matter_id: UUID, *, after: int, limit: int, principal: Principal, silence: Silence, vault: Vault
 ) -> list[PersonLine]:
     """The people of a matter in the order they came in, at most `limit` of those behind the ordinal `after`.
 
@@ -120,12 +122,11 @@ def list_people(
     """
     principal.require(Scope.PEOPLE_READ)
     find_matter(tx, matter_id, principal=principal)
-    return _read_people(
-        tx, "p.matter_id = :matter and p.ordinal > :after", {"matter": matter_id, "after": after}, limit, vault
-    )
+    ids = {"matter": matter_id, "after": after} | silence_parameters(silence)
+    return _read_people(tx, "p.matter_id = :matter and p.ordinal > :after", ids, limit, vault)
 
 
-def read_person(tx: Tx, person_id: UUID, *, principal: Principal, vault: Vault) -> PersonRead:
+def read_person(tx: Tx, person_id: UUID, *, principal: Principal, silence: Silence, vault: Vault) -> PersonRead:
     """A person with notices and timeline.
 
     Raises:
@@ -133,7 +134,7 @@ def read_person(tx: Tx, person_id: UUID, *, principal: Principal, vault: Vault) 
         Forbidden: `scope-missing`, `mode-mismatch`.
     """
     principal.require(Scope.PEOPLE_READ)
-    found = _read_people(tx, "p.person_id = :person", {"person": person_id}, 1, vault)
+    found = _read_people(tx, "p.person_id = :person", {"person": person_id} | silence_parameters(silence), 1, vault)
     if not found:
         raise NotFound("unknown-person", "There is no such person.")
     find_matter(tx, found[0].matter_id, principal=principal)
@@ -158,7 +159,8 @@ def read_notice(tx: Tx, notice_id: UUID, *, principal: Principal) -> NoticeRead:
 
 
 def _read_people(tx: Tx, which: str, ids: Mapping[str, object], limit: int, vault: Vault) -> list[PersonLine]:
-    rows = tx.conn.execute(text(_PEOPLE.format(which=which)), {"agency": tx.agency_id, "limit": limit, **ids}).all()
+    query = text(_PEOPLE.format(which=which, next_at=NEXT_AT))
+    rows = tx.conn.execute(query, {"agency": tx.agency_id, "limit": limit, **ids}).all()
     person_ids = [row.person_id for row in rows]
     ciphers = vault.surviving(tx, person_ids)
     contacts = _read_contacts(tx, person_ids, ciphers)

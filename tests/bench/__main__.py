@@ -35,11 +35,11 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that everything we started is ended
     with open_house() as house:
         warm_up(house)
-        _measure(chosen, house, report, rounds=asked.rounds, people=asked.people)
+        loads = _measure(chosen, house, report, rounds=asked.rounds, people=asked.people)
         version = house.watch.server_version
     report.save()
     command = " ".join(["python -m tests.bench", *words])
-    facts = conditions(command, server_version=version, load_before=load_before, seconds=time.monotonic() - began)
+    facts = conditions(command, server_version=version, loads=(load_before, *loads), seconds=time.monotonic() - began)
     text = "\n".join([*(f"- {fact}" for fact in facts), "", report.tables()])
     sys.stdout.write(f"\n{text}\n\n{JSON_FILE.relative_to(ROOT)}\n")
     if asked.write_docs:
@@ -47,7 +47,11 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _measure(runs: Sequence[Run], house: House, report: Report, *, rounds: int | None, people: int | None) -> None:
+def _measure(
+    runs: Sequence[Run], house: House, report: Report, *, rounds: int | None, people: int | None
+) -> list[float]:
+    """Do every run in its turn; returns the load average after each."""
+    loads = []
     small, large = ([run for run in runs if run.is_large is wanted] for wanted in (False, True))
     turns = [[run for run in small if number < (rounds or run.rounds)] for number in range(rounds or MOST_ROUNDS)]
     turns += [[run] * (rounds or run.rounds) for run in large]
@@ -57,6 +61,8 @@ def _measure(runs: Sequence[Run], house: House, report: Report, *, rounds: int |
         report.add(outcome.figures, outcome.spent)
         shown = ", ".join(f"{key} {outcome.figures[key]:.3g}" for key in run.keys)
         sys.stderr.write(f"{run.name}: {shown}\n")
+        loads.append(os.getloadavg()[0])
+    return loads
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -84,14 +84,14 @@ class Report:
         JSON_FILE.write_text(json.dumps(self.summary(), indent=1) + "\n", "utf-8")
 
 
-def conditions(command: str, *, server_version: str, load_before: float, seconds: float) -> list[str]:
-    """Under what conditions it was measured, a line each."""
+def conditions(command: str, *, server_version: str, loads: Sequence[float], seconds: float) -> list[str]:
+    """Under what conditions it was measured, a line each. `loads` are load averages: one before, one after each run."""
     return [
         f"command: `{command}`, {seconds / 60:.0f} minutes",
         f"commit: {_commit()}",
         f"Python {platform.python_version()}, PostgreSQL {server_version}",
         f"machine: {os.cpu_count()} cores, {_model()}, {platform.system()} {platform.machine()}",
-        f"load average: {load_before:.1f} before, {os.getloadavg()[0]:.1f} at the end",
+        f"load average: {loads[0]:.1f} before; {min(loads[1:]):.1f} to {max(loads[1:]):.1f} between the runs",
     ]
 
 

@@ -84,9 +84,11 @@ class SendGridSide:
                 taken.append(one)
         if is_taken:
             await self._tell_early(taken)
-        await asyncio.sleep(self._switches.answer_delay_ms / 1000)
-        if is_taken:
-            self._plan_steps(taken)
+        try:
+            await asyncio.sleep(self._switches.answer_delay_ms / 1000)
+        finally:  # what was taken is sent, also when nobody waits for the answer any more
+            if is_taken:
+                self._plan_steps(taken)
         if answer is Answer.ACCEPTED:
             return Response(status=202, headers={"X-Message-Id": request_id})
         if answer in STATUS:

@@ -90,9 +90,11 @@ class TwilioSide:
                 await self._post(message, plan.steps[0])
         else:
             self._record.add("not_taken", "twilio", to=fields["To"], plan=plan.name)
-        await asyncio.sleep(self._switches.answer_delay_ms / 1000)
-        if plan.is_taken:
-            self._plan_steps(message)
+        try:
+            await asyncio.sleep(self._switches.answer_delay_ms / 1000)
+        finally:  # what was taken is sent, also when nobody waits for the answer any more
+            if plan.is_taken:
+                self._plan_steps(message)
         if plan.answer is Answer.ACCEPTED:
             return json_answer(201, self._resource(message))
         if plan.answer in STATUS:
