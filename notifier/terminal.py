@@ -53,7 +53,7 @@ def matter_picture(matter: Mapping[str, Any]) -> RenderableType:
 def _next(matter: Mapping[str, Any]) -> str:
     stopped = " Sending is stopped." if matter["stops"] else ""
     if matter["next_at"]:
-        return f"Something is due by itself on {matter['next_at'][:16].replace('T', ' ')} UTC at the earliest.{stopped}"
+        return f"Next due: {matter['next_at'][:16].replace('T', ' ')} UTC.{stopped}"
     return f"Nothing is due by itself.{stopped}"
 
 

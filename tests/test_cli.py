@@ -228,6 +228,31 @@ def test_keys_rotate_leaves_one_key_and_everything_open(
     assert run("mailroom", "list", **keys).exit_code == 0
 
 
+def test_the_sandbox_makes_up_accounts_and_says_what_to_set(tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "NOTIFIER_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "notifier", "sandbox", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as sandbox:
+        assert sandbox.stdout is not None
+        facts = json.loads(sandbox.stdout.readline())
+        sandbox.terminate()
+        _, told = sandbox.communicate(timeout=10)
+    assert sandbox.returncode == 0
+    exports = dict(re.findall(r"^export (\w+)='(.*)'$", told, re.MULTILINE))
+    assert exports["SENDGRID_WEBHOOK_PUBLIC_KEY"] == facts["webhook_public_key"]
+    settings = Settings.load({**env, **exports, "TWILIO_BASE_URL": facts["url"]}, CONFIG_DIR)
+    assert settings.twilio is not None
+    assert settings.sendgrid is not None
+    assert not settings.carriers_are_real
+
+
+def test_the_sandbox_does_not_stand_in_for_a_carrier_that_is_called_itself() -> None:
+    account = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": PASSWORD, "TWILIO_FROM": "+12025550199"}
+    public = {"TWILIO_BASE_URL": "https://api.twilio.com", "PUBLIC_BASE_URL": "https://notices.agency.example.org"}
+    assert in_a_process("sandbox", **account, **public).returncode == 2
+
+
 def test_the_api_is_what_is_published(run: Run) -> None:
     assert run("openapi", "--check").exit_code == 0
 

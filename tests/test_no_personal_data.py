@@ -309,7 +309,7 @@ def break_a_matter(run: Run) -> None:
         values = {"sealed": cipher.seal(undated, "demand.sealed", demand)}
         tx.conn.execute(text("update demand set sealed = :sealed"), values)
     run.good("POST", f"/v1/matters/{matter}/approve", {}, token=office.personal_token)
-    house.until(lambda: all(b"work.failed" in house.logs()[name] for name in ("sms", "email", "letter")))
+    house.until(lambda: all(b"attempt.unreadable" in house.logs()[name] for name in ("sms", "email", "letter")))
     run.good("POST", f"/v1/matters/{matter}/stop", {"reason": "mistake_in_text"}, token=office.machine_token)
 
 

@@ -85,7 +85,7 @@ def _accounts(data_dir: Path) -> dict[str, Any]:
             "api_key": f"SG.{secrets.token_urlsafe(24)}",
             "webhook_key": make_key()[0],
         }
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_dir.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
             json.dump(made, file)
     accounts: dict[str, Any] = json.loads(path.read_text("ascii"))

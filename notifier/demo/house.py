@@ -33,6 +33,7 @@ from notifier.supervisor import Crew, running
 from notifier.usecases.office import has_live_matters
 
 LOOPBACK: Final = "127.0.0.1"
+VENDORS: Final = ("TWILIO_", "SENDGRID_", "LOB_")  # their SDKs read settings of their own
 SENDER: Final = "+13035550199"
 MAILBOX: Final = "notices@agency.example.org"
 STEP_MS: Final = 600  # between a message's receipts, so that they can be watched
@@ -77,8 +78,8 @@ def open_house(environ: Mapping[str, str], *, say: Callable[[str], None]) -> Ite
     with ExitStack() as stack:
         given = Settings.load(_without_carriers(environ), CONFIG_DIR)
         folder = given.data_dir / "demo"
-        for each in (given.key_dir, folder):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        given.key_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)  # root's servers run as somebody else, and pass through
         stack.enter_context(_only_one(folder))
         say("starting servers")
         found = stack.enter_context(servers(folder, database_url=given.database_url, redis_url=given.redis_url))
@@ -126,8 +127,8 @@ def open_house(environ: Mapping[str, str], *, say: Callable[[str], None]) -> Ite
 
 def _without_carriers(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what a demonstration sets itself; no real account may reach it."""
-    ours = {"DATABASE_URL", "REDIS_URL", "NOTIFIER_DATA_DIR", "NOTIFIER_KEY_DIR", "NOTIFIER_FONT_DIR"}
-    return {name: value for name, value in environ.items() if name not in set(NAMES) - ours}
+    dropped = set(NAMES) - {"DATABASE_URL", "REDIS_URL", "NOTIFIER_DATA_DIR", "NOTIFIER_KEY_DIR", "NOTIFIER_FONT_DIR"}
+    return {name: value for name, value in environ.items() if name not in dropped and not name.startswith(VENDORS)}
 
 
 def _accounts() -> tuple[dict[str, str], dict[str, Any]]:

@@ -73,6 +73,17 @@ def claim(
     return [Claimed(*row) for row in rows]
 
 
+def put_off(tx: Tx, attempt_ids: Sequence[UUID], *, by: timedelta) -> None:
+    """Give attempts back untried in the transaction that took them, to be looked at again later."""
+    tx.conn.execute(
+        text(
+            "update attempt set status = 'planned', lease_until = null, tries = greatest(tries - 1, 0),"
+            " due_at = now() + :by where agency_id = :agency and attempt_id = any(:ids)"
+        ),
+        {"agency": tx.agency_id, "ids": list(attempt_ids), "by": by},
+    )
+
+
 def open_work(tx: Tx, matter_id: UUID, channels: Sequence[Channel]) -> None:
     """Say that a matter has something to send on these channels.
 

@@ -3,21 +3,28 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy import text
 
+from notifier.core.errors import NotifierError
 from notifier.core.language import ENGLISH
 from notifier.core.model import Instrument, JudgeSigned, Mode, PostalAddress
 from notifier.render.content import NoticeContent
 from notifier.render.renderer import Renderer
-from notifier.store.attempts import Claimed
+from notifier.store.attempts import Claimed, put_off
 from notifier.store.bulk import insert_rows
 from notifier.store.engine import Tx
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.profile import AgencyProfile
+
+UNREAD_WAITS: Final = timedelta(minutes=10)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,10 @@ class Parcel:
 def open_parcels(
     tx: Tx, claimed: Sequence[Claimed], *, vault: Vault, now: datetime
 ) -> tuple[list[Parcel], list[Claimed]]:
-    """Load and decrypt what the attempts need; the second list holds those whose key was erased."""
+    """Load and decrypt what the attempts need; the second list holds those whose key was erased.
+
+    What is there and cannot be read is put off and told, so that it keeps nobody else waiting.
+    """
     ciphers = vault.surviving(tx, {key for item in claimed for key in (item.person_id, item.matter_id)})
     alive = [item for item in claimed if {item.person_id, item.matter_id} <= ciphers.keys()]
     people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", alive, "person_id")
@@ -56,31 +66,47 @@ def open_parcels(
             {"agency": tx.agency_id, "ids": list({item.notice_id for item in alive})},
         )
     }
-    facts = {
-        matter_id: matter_facts(tx, matter_id, vault=vault, now=now) for matter_id in {item.matter_id for item in alive}
-    }
+    facts: dict[UUID, NoticeContent] = {}
     parcels = []
+    unread: list[UUID] = []
     for item in alive:
-        cipher = ciphers[item.person_id]
-        person = json.loads(cipher.open(people[item.person_id], "person.sealed", item.person_id))
-        point = json.loads(cipher.open(points[item.contact_id], "contact_point.sealed", item.contact_id))
-        recipient_id, secret = recipients[item.notice_id]
-        code = json.loads(cipher.open(secret, "recipient.sealed", recipient_id))["code"]
-        address = point.get("address")
-        parcels.append(
-            Parcel(
-                tx.agency_id,
-                item,
-                cipher,
-                replace(facts[item.matter_id], code=code),
-                person["name"],
-                person.get("native_name"),
-                person.get("language"),
-                point["value"],
-                None if address is None else PostalAddress(**(address | {"lines": tuple(address["lines"])})),
-            )
-        )
+        try:
+            if item.matter_id not in facts:
+                facts[item.matter_id] = matter_facts(tx, item.matter_id, vault=vault, now=now)
+            sealed = people[item.person_id], points[item.contact_id], *recipients[item.notice_id]
+            parcels.append(_open(tx, item, ciphers[item.person_id], facts[item.matter_id], *sealed))
+        except (ValueError, LookupError, TypeError, NotifierError):
+            log.exception("attempt.unreadable", attempt=str(item.attempt_id))
+            unread.append(item.attempt_id)
+    put_off(tx, unread, by=UNREAD_WAITS)
     return parcels, [item for item in claimed if not {item.person_id, item.matter_id} <= ciphers.keys()]
+
+
+def _open(
+    tx: Tx,
+    item: Claimed,
+    cipher: Cipher,
+    facts: NoticeContent,
+    sealed_person: bytes,
+    sealed_point: bytes,
+    recipient_id: UUID,
+    sealed_code: bytes,
+) -> Parcel:
+    person = json.loads(cipher.open(sealed_person, "person.sealed", item.person_id))
+    point = json.loads(cipher.open(sealed_point, "contact_point.sealed", item.contact_id))
+    code = json.loads(cipher.open(sealed_code, "recipient.sealed", recipient_id))["code"]
+    address = point.get("address")
+    return Parcel(
+        tx.agency_id,
+        item,
+        cipher,
+        replace(facts, code=code),
+        person["name"],
+        person.get("native_name"),
+        person.get("language"),
+        point["value"],
+        None if address is None else PostalAddress(**(address | {"lines": tuple(address["lines"])})),
+    )
 
 
 def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, now: datetime) -> NoticeContent:

@@ -153,6 +153,7 @@ def _draft(
         "carrier_ref": change.carrier_ref,
         "occurred_at": timestamp(change.occurred_at) if change.occurred_at else None,
         "batch": str(change.batch_id) if change.batch_id and fits else None,
+        "retry_at": timestamp(change.retry_at) if change.retry_at and fits else None,
     }
     if fits and change.event is AttemptEvent.NOT_SENT:
         data["tries"] = row.tries

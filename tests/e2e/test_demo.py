@@ -24,6 +24,15 @@ from tests.installation import DEMAND, NOW, open_office
 Prepare = Callable[[str], object]
 FromTemplate = Callable[[Prepare], AbstractContextManager[str]]
 
+# What a shell may hold where the service is used for real; a demonstration must never touch it.
+REAL_ACCOUNT = {
+    "TWILIO_BASE_URL": "https://api.twilio.com",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "a-real-token",
+    "TWILIO_FROM": "+13035550100",
+    "TWILIO_EDGE": "sydney",
+    "PUBLIC_BASE_URL": "https://notices.agency.example.org",
+}
 PARTS = 9  # processes at least: sandbox, web with two of its own, four workers, the clock
 
 
@@ -32,7 +41,7 @@ def test_the_demonstration_accounts_for_everybody_and_leaves_nothing_running(
     servers: str, home: Path, database_from_template: FromTemplate, redis_url: str
 ) -> None:
     with database_from_template(lambda _: None) as url:
-        named = {"DATABASE_URL": url, "REDIS_URL": redis_url} if servers == "named" else {}
+        named = {**REAL_ACCOUNT, "DATABASE_URL": url, "REDIS_URL": redis_url} if servers == "named" else {}
         with notifier("demo", "--exit", env=environment(home, **named)) as demo, watching(demo.pid) as seen:
             output, _ = demo.communicate(timeout=240)
     assert demo.returncode == 0, output

@@ -138,13 +138,13 @@ def test_a_value_is_committed_to_and_its_salt_is_sealed(tx: Tx, vault: Vault) ->
 
 
 TAMPERING = {
-    "a body changed": "update event set body = set_byte(body, 9, get_byte(body, 9) # 1) where chain_id = %s and seq = 1",
+    "a body changed": "update event set body = set_byte(body, 9, 64) where chain_id = %s and seq = 1",
     "the last dropped": "delete from event where chain_id = %s and seq = 2",
     "the first dropped": "delete from event where chain_id = %s and seq = 0",
     "all dropped": "delete from event where chain_id = %s",
-    "two changed places": "update event set seq = case seq when 0 then 1 when 1 then 0 else seq end where chain_id = %s",
-    "one copied to the end": "insert into event select agency_id, chain_id, 3, event_id, type, at, person_id, body, leaf,"
-    " opening from event where chain_id = %s and seq = 2",
+    "two changed places": "update event set seq = 1 - seq where chain_id = %s and seq < 2",
+    "one copied to the end": "insert into event select agency_id, chain_id, 3, event_id, type, at, person_id, body,"
+    " leaf, opening from event where chain_id = %s and seq = 2",
     "a head set back": "update chain set seq = 2, head = (select leaf from event e where e.chain_id = chain.chain_id"
     " and e.seq = 1) where chain_id = %s",
     "a head forged": "update chain set head = sha256(head) where chain_id = %s",

@@ -16,6 +16,7 @@ from notifier.carriers.base import Carrier, Message, SendResult
 from notifier.carriers.timetable import Retry
 from notifier.core.model import Channel
 from notifier.store.attempts import claim
+from notifier.store.engine import Tx
 from notifier.usecases.dispatch import dispatch
 from tests.usecases.around import Died, erase
 from tests.usecases.desk import Desk, mailbox, now, person, phone
@@ -283,6 +284,39 @@ def test_a_matter_whose_key_is_gone_keeps_no_other_matter_from_being_told(desk: 
     assert desk.print() is not None
     assert desk.statuses(broken) == {"failed": 2}
     assert desk.statuses(whole) == {"delivered": 1, "handed_over": 1}
+
+
+@pytest.mark.parametrize("spoilt", ["demand", "person", "contact_point", "recipient"])
+def test_what_cannot_be_read_waits_and_keeps_nobody_else_from_being_told(desk: Desk, spoilt: str) -> None:
+    broken = desk.approved(person(phone=phone(1), post=True))
+    whole = desk.approved(person(phone=phone(2), post=True))
+    of_it = (
+        f"from {spoilt} where matter_id = :m"
+        if spoilt in {"demand", "person"}
+        else (f"from {spoilt} join person p using (person_id) where p.matter_id = :m")
+    )
+    column = {"demand": "demand_id", "person": "person_id", "contact_point": "contact_id", "recipient": "recipient_id"}
+    kept = desk.rows(f"select {column[spoilt]} as id, {spoilt}.sealed {of_it}", m=broken)  # ours
+    with desk.tx() as tx:
+        for row in kept:
+            spoil(tx, spoilt, column[spoilt], row.id, b"spoilt")
+    desk.follow()
+    assert desk.print() is not None
+    assert desk.statuses(broken) == {"planned": 2}
+    assert desk.statuses(whole) == {"delivered": 1, "handed_over": 1}
+    assert desk.send(SMS) == 0
+    with desk.tx() as tx:
+        for row in kept:
+            spoil(tx, spoilt, column[spoilt], row.id, row.sealed)
+    desk.make_due()
+    desk.follow()
+    assert desk.print() is not None
+    assert desk.statuses(broken) == {"delivered": 1, "handed_over": 1}
+    assert {row.tries for row in desk.rows("select tries from attempt")} == {1}
+
+
+def spoil(tx: Tx, table: str, key: str, row: UUID, sealed: bytes) -> None:
+    tx.conn.execute(text(f"update {table} set sealed = :s where {key} = :id"), {"s": sealed, "id": row})  # noqa: S608 # ours
 
 
 def test_a_small_matter_does_not_wait_for_two_long_ones(desk: Desk) -> None:
