@@ -72,7 +72,7 @@ def open_office(db: Database, vault: Vault, *, name: str = "Example Agency", mod
         db, name=name, profile=PROFILE, zone="America/Denver", lone_officer_in_test=False, vault=vault, now=NOW
     )
     with db.transaction(agency_id) as tx:
-        first = add_officer(tx, name="First Officer", roles=[Role.CASEWORKER], now=NOW)
+        first = add_officer(tx, name="First Officer", roles=[Role.CASEWORKER, Role.APPROVER], now=NOW)
         second = add_officer(tx, name="Second Officer", roles=[Role.APPROVER], now=NOW)
         machine = create_key(tx, officer_id=first, kind=KeyKind.MACHINE, mode=mode, vault=vault, now=NOW)
         own = create_key(tx, officer_id=first, kind=KeyKind.PERSONAL, mode=mode, vault=vault, now=NOW)

@@ -78,6 +78,7 @@ class ApprovedOut(Answer):
     """What the approval set going."""
 
     matter_id: UUID
+    lists: list[UUID] = Field(description="The lists that were approved.")
     persons: Count
     unreachable: Count
     attempts: dict[str, Count] = Field(description="Messages that will be sent, by channel.")

@@ -17,7 +17,15 @@ from notifier.api.auth import principal, v1_blueprint
 from notifier.api.cursors import read_time, time_cursor
 from notifier.api.languages import lookups
 from notifier.api.reply import body_digest, done_once, shown
-from notifier.api.schemas import MatterPath, NewMatterIn, Nothing, PageQuery, StopIn, require_known_record_types
+from notifier.api.schemas import (
+    ApproveIn,
+    MatterPath,
+    NewMatterIn,
+    Nothing,
+    PageQuery,
+    StopIn,
+    require_known_record_types,
+)
 from notifier.core.model import Channel
 from notifier.core.roster import read_objects
 from notifier.store.engine import Tx
@@ -105,10 +113,10 @@ def read_lists(path: MatterPath) -> Response:
 
 
 @blueprint.post("/matters/<matter_id>/approve", responses={200: ApprovedOut})
-def approve(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the body is checked to be empty
-    """Let the notices go out to everybody listed so far.
+def approve(path: MatterPath, body: ApproveIn) -> Response:
+    """Let the notices go out to everybody on lists that somebody else entered.
 
-    Needs a personal key of an officer who entered none of the lists. Scope: sending.approve.
+    Needs a personal key of an officer with the role approver, counsel or admin. Scope: sending.approve.
     """
     here = service()
 
@@ -120,10 +128,12 @@ def approve(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the 
             packs=here.packs,
             carrier_of=here.carrier_of,
             carriers_are_real=here.settings.carriers_are_real,
+            lists=body.lists,
             now=here.now(),
         )
         return ApprovedOut(
             matter_id=path.matter_id,
+            lists=list(approved.lists),
             persons=approved.persons,
             unreachable=approved.unreachable,
             attempts=approved.attempts,

@@ -81,6 +81,14 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "second-officer-needed": P(
             403, "A second officer is needed", "Whoever entered the list cannot approve it. Ask another officer."
         ),
+        "role-missing": P(403, "This officer may not do that", "Ask an officer whose role allows it."),
+        "list-not-waiting": P(422, "A list that was named does not wait for approval", "Look at the matter's lists."),
+        "nondisclosure-on-file": P(
+            422,
+            "Something on file may forbid telling",
+            "A court order or a statute was entered with the demand. Nobody is told before counsel has settled it.",
+        ),
+        "channel-not-of-carrier": P(422, "This carrier serves another channel", "Name one of the two, or stop both."),
         "real-carrier-in-test-mode": P(
             422, "Test mode cannot use a real carrier", "Point the carrier's base URL at the sandbox."
         ),

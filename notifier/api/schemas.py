@@ -125,6 +125,16 @@ class Nothing(_Document):
     """An empty object; the body may also be left out."""
 
 
+class ApproveIn(_Document):
+    """Which lists to send to; the body may also be left out."""
+
+    lists: list[UUID] | None = Field(
+        default=None,
+        max_length=1000,
+        description="The lists that the officer has looked at. Left out: all that wait and that somebody else entered.",
+    )
+
+
 class StopReason(StrEnum):
     """Why sending is stopped; a closed list, because the ledger holds it for ever."""
 

@@ -1,8 +1,12 @@
 """The one way into PostgreSQL: a transaction as the application's role, inside one agency."""
 
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, create_engine, text
@@ -10,8 +14,30 @@ from sqlalchemy import Connection, Engine, Row, create_engine, text
 from notifier.core.errors import SettingsError
 
 APP_ROLE = "notifier_app"
-POLICY = "own_agency"  # the one policy of every table
 _ENTER = text("select set_config('role', :role, true), set_config('app.agency', :agency, true)")
+
+
+class Policy(NamedTuple):
+    """A row-level policy as `pg_policies` tells it, for our role; conditions without spaces and brackets."""
+
+    name: str
+    command: str
+    sees: str | None
+    writes: str | None
+    roles: tuple[str, ...] = (APP_ROLE,)
+    kind: str = "PERMISSIVE"
+
+
+_OWN: Final = "agency_id=NULLIFcurrent_setting'app.agency'::text,true,''::text::uuid"
+TENANT_POLICIES: Final = frozenset({Policy("own_agency", "ALL", _OWN, None)})
+# A key or a code is looked up before its agency is known; an entry is made for one's own agency only.
+SHARED_POLICIES: Final[Mapping[str, frozenset[Policy]]] = MappingProxyType(
+    {
+        "directory": frozenset(
+            {Policy("own_agency", "INSERT", None, _OWN), Policy("known_to_all", "SELECT", "true", None)}
+        )
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +93,7 @@ def require_safe_role(db: Database) -> None:
     Raises:
         SettingsError: everything that is wrong: no tables or no application role yet; that role is a superuser,
             bypasses row-level security or owns a table; a table with an agency is not under forced row-level security,
-            or has a policy that is not ours.
+            or its policies are not, word for word, the ones that the migrations made.
     """
     with db.engine.connect() as conn:
         role = conn.execute(
@@ -99,18 +125,41 @@ def _role_problems(conn: Connection, role: Row[tuple[bool, bool, int]]) -> list[
 
 
 def _table_problems(conn: Connection, role_oid: int) -> list[str]:
-    unprotected = conn.execute(
+    rows = conn.execute(
         text(
-            "select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"
+            "select c.relname as name, not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid as bare"
+            " from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"
             " join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'"
-            " where c.relkind in ('r', 'p') and c.relname <> 'directory' and not a.attisdropped"
-            " and (not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid) order by 1"
+            " where c.relkind in ('r', 'p') and not a.attisdropped order by 1"
         ),
         {"role_oid": role_oid},
-    ).scalars()
-    problems = [f"the table {name} is not under forced row-level security" for name in unprotected]
-    foreign = conn.execute(
-        text("select tablename, policyname from pg_policies where schemaname = 'public' and policyname <> :ours"),
-        {"ours": POLICY},
+    ).all()
+    ours = {row.name: SHARED_POLICIES.get(row.name, TENANT_POLICIES) for row in rows}
+    found = _policies(conn)
+    return [f"the table {row.name} is not under forced row-level security" for row in rows if row.bare] + [
+        f"the table {name} has other policies than ours"
+        for name in sorted(ours.keys() | found.keys())
+        if found.get(name, frozenset()) != ours.get(name, frozenset())
+    ]
+
+
+def _policies(conn: Connection) -> dict[str, set[Policy]]:
+    """What `pg_policies` says of each table of ours."""
+    found: dict[str, set[Policy]] = defaultdict(set)
+    rows = conn.execute(
+        text(
+            "select tablename, policyname, cmd, qual, with_check, roles, permissive from pg_policies"
+            " where schemaname = 'public'"
+        )
     )
-    return problems + [f"the table {row.tablename} has a policy that is not ours: {row.policyname}" for row in foreign]
+    for row in rows:
+        policy = Policy(
+            row.policyname, row.cmd, _bare(row.qual), _bare(row.with_check), tuple(row.roles), row.permissive
+        )
+        found[row.tablename].add(policy)
+    return found
+
+
+def _bare(condition: str | None) -> str | None:
+    """PostgreSQL prints a condition with brackets and spaces of its own."""
+    return None if condition is None else re.sub(r"[\s()]", "", condition)

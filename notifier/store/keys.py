@@ -7,8 +7,9 @@ fingerprint only, and the index key by its fingerprint. A lost key is an error, 
 import hashlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from sqlalchemy import Connection, Row, text
@@ -16,16 +17,21 @@ from sqlalchemy import Connection, Row, text
 from notifier.core.errors import Sealed, SettingsError
 
 KEY_BYTES: Final = 32
+KEPT_SECONDS: Final = 60.0
 _INDEX: Final = "index"
 
 
 class KeyRing:
-    """The keys of one installation, read from their folder when first needed."""
+    """The keys of one installation, read from their folder when needed and kept for a minute.
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` must exist, belong to this user and be closed to others; see `open_keyring`."""
+    So a key that another process destroyed is soon gone from this one's memory, too.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = monotonic) -> None:
+        """`folder` must exist, belong to this user and be closed to others; see `open_keyring`. `clock`: seconds."""
         self._folder = folder
-        self._loaded: dict[str, bytes] = {}
+        self._clock = clock
+        self._loaded: dict[str, tuple[float, bytes]] = {}
         self.current = ""
 
     def kek(self, kek_id: str) -> bytes:
@@ -75,8 +81,10 @@ class KeyRing:
         self._loaded.pop(f"kek-{kek_id}", None)
 
     def _read(self, name: str) -> bytes:
-        key = self._loaded.get(name)
-        if key is None:
+        now = self._clock()
+        # A new dictionary, so that no thread sees one change under its hands.
+        self._loaded = {kept: (at, key) for kept, (at, key) in self._loaded.items() if now - at < KEPT_SECONDS}
+        if name not in self._loaded:
             try:
                 key = (self._folder / f"{name}.key").read_bytes()
             except FileNotFoundError:

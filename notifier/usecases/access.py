@@ -48,6 +48,7 @@ class Principal:
     kind: KeyKind
     mode: Mode
     scopes: frozenset[Scope]
+    roles: frozenset[Role] = frozenset()
 
     @property
     def actor(self) -> Actor:
@@ -233,7 +234,7 @@ def authenticate(token: str, *, db: Database, vault: Vault, now: datetime) -> Pr
         raise refused
     with db.transaction(entry.agency_id) as tx:
         row = tx.conn.execute(
-            select(t.api_key)
+            select(t.api_key, t.officer.c.roles)
             .join(t.officer, t.officer.c.officer_id == t.api_key.c.officer_id)
             .where(t.api_key.c.key_id == entry.ref, t.officer.c.removed_at.is_(None))
         ).one_or_none()
@@ -254,6 +255,7 @@ def authenticate(token: str, *, db: Database, vault: Vault, now: datetime) -> Pr
         kind=KeyKind(row.kind),
         mode=Mode(row.mode),
         scopes=frozenset(map(Scope, row.scopes)),
+        roles=frozenset(map(Role, row.roles)),
     )
 
 

@@ -4,7 +4,7 @@ Two humans stand behind every notice: whoever entered the rows, and whoever appr
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,23 +15,26 @@ from sqlalchemy import Row, text
 from notifier.core.errors import Forbidden, Invalid, NotFound
 from notifier.core.events import EventType
 from notifier.core.ledger import Draft, Json
-from notifier.core.model import Channel, ContactKind, ContactPoint, KeyKind, Mode, NoticeKind
+from notifier.core.model import Channel, ContactKind, ContactPoint, KeyKind, Mode, Nondisclosure, NoticeKind, Role
 from notifier.core.plan import History, PlannedAttempt, next_attempts
 from notifier.core.policy import Evidence, Packs, PlanRow, plan_of
 from notifier.store.attempts import NewAttempt, database_now, open_work, plan_attempts
 from notifier.store.bulk import in_chunks, insert_rows
 from notifier.store.engine import Tx
-from notifier.store.ledger import DraftSpool, append, append_many, draft
+from notifier.store.ledger import DraftSpool, append, append_many, draft, lock_chains
 from notifier.usecases.access import Principal, Scope
 from notifier.usecases.progress import legal_now
 
 CHUNK: Final = 1000
+APPROVING_ROLES: Final = frozenset({Role.APPROVER, Role.COUNSEL, Role.ADMIN})
+FORBIDS_TELLING: Final = frozenset({Nondisclosure.COURT_ORDER, Nondisclosure.STATUTE})
 
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """What an approval set going: counts only. `unreachable` people have no contact point that can be used."""
+    """What an approval set going: which lists, and counts. `unreachable` people have nothing that can be used."""
 
+    lists: tuple[UUID, ...]
     persons: int
     unreachable: int
     attempts: dict[str, int]
@@ -52,38 +55,38 @@ def approve_sending(
     packs: Packs,
     carrier_of: Mapping[Channel, str],
     carriers_are_real: bool,
+    lists: Collection[UUID] | None = None,
     now: datetime,
 ) -> Approved:
-    """Order the initial notice for everybody who is listed and not approved yet.
+    """Order the initial notice for everybody on the lists that wait for approval.
 
-    (1) who approves: an officer's own key, and not whoever entered a row; (2) take the matter; (3) what there is to
-    approve; (4) plan for each person, in chunks; (5) open the work and take the chain's head last.
+    `lists` names the lists that the officer has looked at; without it, all that wait and that somebody else entered.
+
+    (1) who approves: an officer who may, with a key of their own; (2) take the matter, and see that nothing on file
+    forbids telling; (3) which lists: none that this officer entered; (4) plan for each person, in chunks; (5) take the
+    chain's head last, and then open the work: everybody who holds both takes them in this order.
 
     Raises:
-        Forbidden: `personal-key-needed`, `second-officer-needed`, `mode-mismatch`.
+        Forbidden: `personal-key-needed`, `role-missing`, `second-officer-needed`, `mode-mismatch`.
         NotFound: `unknown-matter`.
-        Invalid: `nothing-to-approve`; `real-carrier-in-test-mode`: a test must never reach a real person.
+        Invalid: `nothing-to-approve`, `list-not-waiting`; `nondisclosure-on-file`: an order or a statute may forbid
+            telling; `real-carrier-in-test-mode`: a test must never reach a real person.
     """
-    principal.require(Scope.SENDING_APPROVE)
-    if principal.kind is not KeyKind.PERSONAL:  # (1)
-        raise Forbidden("personal-key-needed", "Only an officer's personal key can approve sending.")
+    _require_approver(principal)  # (1)
     matter = _take_matter(tx, matter_id, principal)  # (2)
     if matter.mode == Mode.TEST and carriers_are_real:
         raise Invalid("real-carrier-in-test-mode", "A test matter is never sent through a carrier's own address.")
-    rosters = _unapproved_rosters(tx, matter_id)  # (3)
-    if not rosters:
-        raise Invalid("nothing-to-approve", "Nobody in this matter waits for approval.")
-    alone = principal.officer_id in {roster.uploaded_by for roster in rosters}
-    if alone and not (matter.mode == Mode.TEST and matter.lone_officer_in_test):
-        raise Forbidden("second-officer-needed", "Whoever entered the list cannot approve sending to it.")
-    roster_ids = [roster.roster_id for roster in rosters]
+    _require_tellable(tx, matter_id)
+    lone = matter.mode == Mode.TEST and matter.lone_officer_in_test
+    roster_ids, alone = _choose_lists(tx, matter_id, lists, principal=principal, lone=lone)  # (3)
     plan = plan_of([packs[pack_id] for pack_id in _bound_packs(tx, matter_id)])
     planner = _Planner(matter_id, matter.edition, plan, carrier_of, principal, database_now(tx), now)
     spool = DraftSpool()
     try:
         for chunk in in_chunks(_listed(tx, roster_ids), CHUNK):  # (4)
             spool.add(planner.order(tx, chunk))
-        open_work(tx, matter_id, [Channel(channel) for channel in planner.attempts])  # (5)
+        lock_chains(tx, [matter_id])  # (5)
+        open_work(tx, matter_id, [Channel(channel) for channel in planner.attempts])
         tx.conn.execute(
             text(
                 "update roster set approved_at = :now, approved_by = :officer"
@@ -104,7 +107,46 @@ def approve_sending(
         append_many(tx, matter_id, spool, at=at)
     finally:
         spool.close()
-    return Approved(planner.persons, planner.unreachable, dict(planner.attempts))
+    return Approved(tuple(roster_ids), planner.persons, planner.unreachable, dict(planner.attempts))
+
+
+def _require_approver(principal: Principal) -> None:
+    principal.require(Scope.SENDING_APPROVE)
+    if principal.kind is not KeyKind.PERSONAL:
+        raise Forbidden("personal-key-needed", "Only an officer's personal key can approve sending.")
+    if not principal.roles & APPROVING_ROLES:
+        raise Forbidden("role-missing", "This officer has no role that may approve sending.")
+
+
+def _require_tellable(tx: Tx, matter_id: UUID) -> None:
+    """Refuse while an order or a statute that may forbid telling is on file; a request to keep silent never does."""
+    found = tx.conn.execute(
+        text(
+            "select from demand where agency_id = :agency and matter_id = :matter"
+            " and nondisclosure = any(:kinds) limit 1"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id, "kinds": [kind.value for kind in FORBIDS_TELLING]},
+    )
+    if found.first() is not None:
+        raise Invalid("nondisclosure-on-file", "An order or a statute that may forbid telling is on file.")
+
+
+def _choose_lists(
+    tx: Tx, matter_id: UUID, lists: Collection[UUID] | None, *, principal: Principal, lone: bool
+) -> tuple[list[UUID], bool]:
+    """The lists to approve, and whether this officer stands alone behind any of them."""
+    waiting = {roster.roster_id: roster.uploaded_by for roster in _unapproved_rosters(tx, matter_id)}
+    if lists is not None and not waiting.keys() >= set(lists):
+        raise Invalid("list-not-waiting", "A list that was named is none of this matter's, or was approved before.")
+    looked_at = [roster_id for roster_id in waiting if lists is None or roster_id in set(lists)]
+    if not looked_at:
+        raise Invalid("nothing-to-approve", "Nobody in this matter waits for approval.")
+    own = [roster_id for roster_id in looked_at if waiting[roster_id] == principal.officer_id]
+    if lone:
+        return looked_at, bool(own)
+    if len(own) == len(looked_at) or (own and lists is not None):
+        raise Forbidden("second-officer-needed", "Whoever entered a list cannot approve sending to it.")
+    return [roster_id for roster_id in looked_at if roster_id not in own], False
 
 
 class _Planner:

@@ -50,12 +50,14 @@ def place_stop(
 
     Raises:
         NotFound: `unknown-matter`.
-        Invalid: `unknown-carrier`, or a stop of nothing.
+        Invalid: `unknown-carrier`, `channel-not-of-carrier`, `stop-of-nothing`.
     """
     principal.require(Scope.SENDING_STOP)
     if carrier is not None:
         if carrier not in CARRIERS:
             raise Invalid("unknown-carrier", "There is no such carrier.")
+        if channel not in {None, CARRIERS[carrier].channel}:
+            raise Invalid("channel-not-of-carrier", "This carrier serves another channel. Place two stops.")
         channel = CARRIERS[carrier].channel
     if matter_id is None and channel is None:
         raise Invalid("stop-of-nothing", "Name a matter, a channel or a carrier.")

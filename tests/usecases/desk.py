@@ -88,7 +88,12 @@ class Desk:
             )
 
     def approve(
-        self, matter_id: UUID, *, principal: Principal | None = None, carriers_are_real: bool = False
+        self,
+        matter_id: UUID,
+        *,
+        principal: Principal | None = None,
+        carriers_are_real: bool = False,
+        lists: Sequence[UUID] | None = None,
     ) -> Approved:
         with self.tx() as tx:
             return approve_sending(
@@ -98,6 +103,7 @@ class Desk:
                 packs=self.service.packs,
                 carrier_of=self.service.carrier_of,
                 carriers_are_real=carriers_are_real,
+                lists=lists,
                 now=now(),
             )
 

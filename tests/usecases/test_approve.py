@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from notifier.core.errors import Forbidden, Invalid, NotFound, Refused
-from notifier.core.model import Channel, KeyKind, Mode
+from notifier.core.model import Channel, KeyKind, Mode, Nondisclosure, Role
 from notifier.store.ledger import read_chain
 from notifier.usecases.access import Principal, Scope, authenticate, create_key, revoke_key
 from tests.installation import NOW, open_office
@@ -47,13 +47,59 @@ def test_whoever_entered_the_list_cannot_approve_it(desk: Desk) -> None:
     assert nothing_was_ordered(desk, matter_id)
 
 
-def test_nobody_can_approve_what_they_entered_a_part_of(desk: Desk) -> None:
+def test_two_officers_with_a_list_each_approve_the_other_ones(desk: Desk) -> None:
     matter_id = desk.matter(person(phone=phone(0)))
-    desk.add(matter_id, [person(phone=phone(1))], principal=desk.office.approver)
-    for principal in (desk.office.approver, own_key(desk)):
-        with pytest.raises(Forbidden, match="second-officer-needed"):
-            desk.approve(matter_id, principal=principal)
+    seconds = desk.add(matter_id, [person(phone=phone(1)), person(phone=phone(2))], principal=desk.office.approver)
+    assert desk.approve(matter_id, principal=desk.office.approver).persons == 1
+    with pytest.raises(Forbidden, match="second-officer-needed"):
+        desk.approve(matter_id, principal=desk.office.approver)
+    approved = desk.approve(matter_id, principal=own_key(desk))
+    assert (approved.lists, approved.persons) == ((seconds.roster_id,), 2)
+
+
+def test_an_officer_approves_the_lists_they_looked_at_and_no_later_one(desk: Desk) -> None:
+    matter_id = desk.matter()
+    looked_at = desk.add(matter_id, [person(phone=phone(0))])
+    later = desk.add(matter_id, [person(phone=phone(1))])
+    approved = desk.approve(matter_id, lists=[looked_at.roster_id])
+    assert (approved.lists, approved.persons) == ((looked_at.roster_id,), 1)
+    for named in ([looked_at.roster_id], [later.roster_id, uuid4()]):
+        with pytest.raises(Invalid, match="list-not-waiting"):
+            desk.approve(matter_id, lists=named)
+    assert desk.approve(matter_id, lists=[later.roster_id]).persons == 1
+
+
+def test_a_list_of_ones_own_that_is_named_is_refused(desk: Desk) -> None:
+    matter_id = desk.matter(person(phone=phone(0)))
+    own = desk.add(matter_id, [person(phone=phone(1))], principal=desk.office.approver)
+    with pytest.raises(Forbidden, match="second-officer-needed"):
+        desk.approve(matter_id, lists=[own.roster_id])
     assert nothing_was_ordered(desk, matter_id)
+
+
+def test_an_officer_without_the_role_cannot_approve(desk: Desk) -> None:
+    matter_id = desk.matter(person(phone=phone(0)))
+    watching = replace(desk.office.approver, roles=frozenset({Role.VIEWER, Role.CASEWORKER, Role.AUDITOR}))
+    with pytest.raises(Forbidden, match="role-missing"):
+        desk.approve(matter_id, principal=watching)
+    assert nothing_was_ordered(desk, matter_id)
+
+
+@pytest.mark.parametrize("kind", [Nondisclosure.COURT_ORDER, Nondisclosure.STATUTE])
+def test_nobody_is_told_while_an_order_may_forbid_it(desk: Desk, kind: Nondisclosure) -> None:
+    matter_id = desk.matter(person(phone=phone(0)))
+    with desk.tx() as tx:
+        tx.conn.execute(text("update demand set nondisclosure = :kind"), {"kind": kind.value})
+    with pytest.raises(Invalid, match="nondisclosure-on-file"):
+        desk.approve(matter_id)
+    assert nothing_was_ordered(desk, matter_id)
+
+
+def test_a_mere_request_to_keep_silent_stops_nobody(desk: Desk) -> None:
+    matter_id = desk.matter(person(phone=phone(0)))
+    with desk.tx() as tx:
+        assert set(tx.conn.execute(text("select nondisclosure from demand")).scalars()) == {"request"}
+    assert desk.approve(matter_id).persons == 1
 
 
 def test_a_lone_officer_may_approve_in_test_where_the_agency_lets_them(desk: Desk) -> None:

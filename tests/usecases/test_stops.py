@@ -244,3 +244,17 @@ def wait_until_somebody_waits(desk: Desk, *, or_else: threading.Event | None = N
                 return
         time.sleep(0.02)
     raise TimeoutError
+
+
+def test_a_channel_and_a_carrier_of_another_channel_are_not_one_stop(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(0), email=mailbox()))
+    with desk.tx() as tx, pytest.raises(Invalid, match="channel-not-of-carrier"):
+        place_stop(
+            tx,
+            matter_id=matter_id,
+            channel=Channel.EMAIL,
+            carrier="twilio_sms",
+            reason="other",
+            principal=desk.office.uploader,
+            now=now(),
+        )
