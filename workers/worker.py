@@ -6,11 +6,15 @@ serves all queues in turn, which is for development.
 
 import asyncio
 import os
+import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
@@ -21,6 +25,10 @@ from notifier.service import CONFIG_DIR
 from notifier.settings import Settings
 from notifier.telemetry import configure_logging
 from workers import jobs
+
+AGAIN_SECONDS = 1.0
+
+log = structlog.get_logger()
 
 
 def main(queues: Sequence[str]) -> int:
@@ -38,19 +46,53 @@ def main(queues: Sequence[str]) -> int:
         return 2
     worker = jobs.Worker(service, asyncio.new_event_loop())
     jobs.employ(worker)
-    names = list(queues) or list(QUEUES)
-    # RQ waits for minutes on one read, so its connection has no read time-out of ours.
-    connection = Redis.from_url(str(settings.redis_url))
     try:
-        rq_worker: Any = SimpleWorker(
-            [Queue(name, connection=connection, serializer=JSONSerializer) for name in names],
+        serve(list(queues) or list(QUEUES), str(settings.redis_url))
+    finally:
+        worker.close()
+    return 0
+
+
+class PatientWorker(SimpleWorker):
+    """RQ's worker, which tells whether it was asked to end and looks for a lost Redis every few seconds."""
+
+    max_connection_wait_time = 5.0
+    asked_to_end = False
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Called by RQ's signal handler."""
+        self.asked_to_end = True
+
+
+def serve(queues: Sequence[str], redis_url: str) -> None:
+    """Serve queues until asked to end. RQ gives up when Redis goes at the wrong moment: then it begins anew."""
+    while not _serve_once(queues, redis_url):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end)
+        time.sleep(AGAIN_SECONDS)
+
+
+def _serve_once(queues: Sequence[str], redis_url: str) -> bool:
+    """Whether it ended because it was asked to."""
+    # RQ waits for minutes on one read, so its connection has no read time-out of ours.
+    connection = Redis.from_url(redis_url)
+    rq_worker: Any = None
+    try:
+        rq_worker = PatientWorker(
+            [Queue(name, connection=connection, serializer=JSONSerializer) for name in queues],
             connection=connection,
             serializer=JSONSerializer,
         )
         rq_worker.work(with_scheduler=False, logging_level="WARNING")
+    except RedisError as error:
+        log.warning("worker.redis_gone", error=type(error).__name__)
     finally:
-        worker.close()
-    return 0
+        connection.close()
+    return rq_worker is not None and bool(rq_worker.asked_to_end)
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

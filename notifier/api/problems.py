@@ -122,6 +122,11 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "unknown-record-type": P(
             422, "There is no such record type", "config/record_types.toml lists them; `other` is one of them."
         ),
+        "cannot-be-printed": P(
+            422,
+            "Something has a character that cannot be printed",
+            "`errors` points at it: write it in letters that the fonts of the letter have. Nothing was stored.",
+        ),
         "duplicate-matter": P(422, "This matter exists already", "Its external_id is in use in your agency."),
         "duplicate-external-id": P(
             422, "A person is in the list twice", "Each external_id stands once in a matter. Nothing was stored."
@@ -134,6 +139,11 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         ),
         "unknown-letter": P(404, "There is no such letter", "It was not written yet, or belongs to another agency."),
         "unknown-file": P(404, "There is no such file", "A print batch has a pdf, a manifest and totals."),
+        "stopped": P(
+            409,
+            "A stop keeps letters of this batch back",
+            "Put none of it in the post. Two officers can resume sending; what was mailed before is declared then.",
+        ),
         "already-declared": P(409, "The batch was declared mailed before", "Look at its mailed_on."),
         "impossible-mailing-day": P(
             422,

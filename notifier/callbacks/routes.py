@@ -17,7 +17,8 @@ from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt, Re
 from notifier.core.errors import Forbidden, NotFound
 from notifier.surface import metrics, service
 from notifier.telemetry import get_logger
-from notifier.usecases.receipts import quarantine, store_receipts
+from notifier.usecases.quarantine import quarantine
+from notifier.usecases.receipts import store_receipts
 
 LIMIT: Final = 1 << 20  # SendGrid's batches end at 768 kB
 QUEUE: Final = "receipts"

@@ -61,7 +61,8 @@ class CarrierReceipt:
 
     `event` is None when the carrier's word is known and means nothing for the status, or is unknown to us; it is
     stored all the same. `agency_id` and `attempt_id` are None when it names none of ours. `dedupe` is the same for
-    the same fact told twice. `is_known` is False for a word or an element we cannot read.
+    the same fact told twice. `raw` is the element as it came. `is_known` is False for a word or an element we cannot
+    read.
     """
 
     dedupe: str
@@ -69,6 +70,7 @@ class CarrierReceipt:
     event: AttemptEvent | None
     agency_id: UUID | None
     attempt_id: UUID | None
+    raw: bytes = field(repr=False)
     carrier_ref: str | None = None
     occurred_at: datetime | None = None
     reason: Reason | None = None

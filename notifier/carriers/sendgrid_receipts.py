@@ -17,7 +17,6 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
@@ -25,14 +24,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt
+from notifier.carriers.receipt_parts import WORD, our_ids, unreadable
 from notifier.core.errors import SettingsError
 from notifier.core.status import AttemptEvent, Reason
 
 OLDEST, EARLIEST = timedelta(hours=25), timedelta(minutes=5)
 EVENT_ID = re.compile(r"[A-Za-z0-9_.=+/-]{1,100}\Z")
-WORD = re.compile(r"[a-z_]{1,40}\Z")
 CODE = re.compile(r"[0-9.]{1,11}\Z")
-OUR_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 # None: a word of theirs that says nothing about arrival. Opens and clicks are never proof.
 EVENTS: Mapping[str, AttemptEvent | None] = MappingProxyType(
@@ -90,31 +88,29 @@ class SendGridReceipts:
 
     def parse(self, callback: Callback) -> list[CarrierReceipt]:
         """One receipt per element; unreadable ones are kept under their digest."""
-        try:
-            elements = json.loads(callback.body)
-        except (ValueError, RecursionError):
-            elements = None
         digest = hashlib.sha256(callback.body).hexdigest()
-        if not isinstance(elements, list):
-            return [_unreadable(f"sha256:{digest}")]
+        try:
+            elements = _elements(callback.body)
+        except (ValueError, RecursionError):
+            return [unreadable(f"sha256:{digest}", callback.body)]
         # (4) each on its own
-        return [self._read(element, f"sha256:{digest}:{place}") for place, element in enumerate(elements)]
+        return [self._read(element, raw, f"sha256:{digest}:{place}") for place, (element, raw) in enumerate(elements)]
 
-    def _read(self, element: object, otherwise: str) -> CarrierReceipt:
+    def _read(self, element: object, raw: bytes, otherwise: str) -> CarrierReceipt:
         if not isinstance(element, dict):
-            return _unreadable(otherwise)
-        agency_id, attempt_id = _our_ids(element)
+            return unreadable(otherwise, raw)
+        ids = our_ids(element.get("agency"), element.get("attempt"))
         event_id, word = _text(element, "sg_event_id", EVENT_ID), _text(element, "event", WORD)
         if event_id is None or word is None:
-            return _unreadable(otherwise, agency_id, attempt_id)
+            return unreadable(otherwise, raw, ids)
         event = EVENTS.get(word)
         message_id = _text(element, "sg_message_id", EVENT_ID)
         return CarrierReceipt(
-            dedupe=event_id,
-            carrier_word=word,
-            event=event,
-            agency_id=agency_id,
-            attempt_id=attempt_id,
+            event_id,
+            word,
+            event,
+            *ids,
+            raw,
             # The answer to our request held the part before the first full stop.
             carrier_ref=message_id.partition(".")[0] if message_id else None,
             occurred_at=_moment(element.get("timestamp")),
@@ -150,19 +146,31 @@ def _is_signed(key: EllipticCurvePublicKey, signature: bytes, signed: bytes) -> 
     return True
 
 
-def _unreadable(dedupe: str, agency_id: UUID | None = None, attempt_id: UUID | None = None) -> CarrierReceipt:
-    return CarrierReceipt(dedupe, "unreadable", None, agency_id, attempt_id, is_known=False)
+def _elements(body: bytes) -> list[tuple[object, bytes]]:
+    """The elements of a JSON array, each with its bytes as they came; ValueError for anything else."""
+    text = body.decode("utf-8", "surrogatepass")
+    if not isinstance(json.loads(text), list):
+        raise ValueError("no array")  # noqa: TRY004 # to the caller it is the same as no JSON
+    decoder = json.JSONDecoder()
+    found: list[tuple[object, bytes]] = []
+    at = _next(text, text.index("[") + 1)
+    while text[at] != "]":
+        element, end = decoder.raw_decode(text, at)
+        found.append((element, text[at:end].encode("utf-8", "surrogatepass")))
+        at = _next(text, end)
+    return found
+
+
+def _next(text: str, at: int) -> int:
+    """Where the next element of an array begins, or where the array ends."""
+    while text[at] in " \t\r\n,":
+        at += 1
+    return at
 
 
 def _text(element: Mapping[str, object], name: str, shape: re.Pattern[str]) -> str | None:
     value = element.get(name)
     return value if isinstance(value, str) and shape.match(value) else None
-
-
-def _our_ids(element: Mapping[str, object]) -> tuple[UUID | None, UUID | None]:
-    """Agency and attempt; both or none."""
-    agency, attempt = _text(element, "agency", OUR_ID), _text(element, "attempt", OUR_ID)
-    return (UUID(agency), UUID(attempt)) if agency and attempt else (None, None)
 
 
 def _moment(value: object) -> datetime | None:

@@ -16,17 +16,15 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit
-from uuid import UUID
 
 from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt
+from notifier.carriers.receipt_parts import WORD, OurIds, our_ids, unreadable
 from notifier.core.status import AttemptEvent, Reason
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 200
 MESSAGE_ID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}\Z")
-WORD = re.compile(r"[a-z_]{1,40}\Z")
 CODE = re.compile(r"[0-9]{1,10}\Z")
-OUR_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 # None: a word of theirs that says nothing about arrival.
 EVENTS: Mapping[str, AttemptEvent | None] = MappingProxyType(
@@ -83,7 +81,7 @@ class TwilioReceipts:
     def parse(self, callback: Callback) -> list[CarrierReceipt]:
         """One receipt, always; unreadable ones are kept under their digest."""
         # (3) our own ids
-        agency_id, attempt_id = _our_ids(callback.url)
+        ids = _our_ids(callback.url)
         try:
             fields = _only_values(_fields(callback.body))
         except ValueError:
@@ -92,15 +90,15 @@ class TwilioReceipts:
         code = fields.get("ErrorCode", "")
         if not MESSAGE_ID.match(sid) or not WORD.match(word):
             digest = hashlib.sha256(callback.url.encode("utf-8", "replace") + b"\n" + callback.body).hexdigest()
-            return [CarrierReceipt(f"sha256:{digest}", "unreadable", None, agency_id, attempt_id, is_known=False)]
+            return [unreadable(f"sha256:{digest}", callback.body, ids)]
         event = EVENTS.get(word)
         return [
             CarrierReceipt(
-                dedupe=f"{sid}:{word}",
-                carrier_word=word,
-                event=event,
-                agency_id=agency_id,
-                attempt_id=attempt_id,
+                f"{sid}:{word}",
+                word,
+                event,
+                *ids,
+                callback.body,
                 carrier_ref=sid,
                 reason=self._codes.get(code, Reason.UNSPECIFIED) if event is AttemptEvent.REFUSED else None,
                 carrier_code=code if CODE.match(code) else None,
@@ -136,13 +134,9 @@ def _spellings(url: str) -> set[str]:
     return {url, parts._replace(netloc=host).geturl(), parts._replace(netloc=f"{host}:{port}").geturl()}
 
 
-def _our_ids(url: str) -> tuple[UUID | None, UUID | None]:
-    """Agency and attempt of the URL's query; both or none."""
+def _our_ids(url: str) -> OurIds:
     try:
         ids = _only_values(parse_qsl(urlsplit(url).query, errors="strict", max_num_fields=MAX_FIELDS))
     except ValueError:
         return None, None
-    agency, attempt = ids.get("agency", ""), ids.get("attempt", "")
-    if not OUR_ID.match(agency) or not OUR_ID.match(attempt):
-        return None, None
-    return UUID(agency), UUID(attempt)
+    return our_ids(ids.get("agency"), ids.get("attempt"))

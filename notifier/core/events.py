@@ -218,7 +218,7 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.ATTEMPT_NOT_SENT: _about_attempt("tries retry_at"),
         T.ATTEMPT_LOST_TRACK: _about_attempt(commits="text"),
         T.ATTEMPT_REFUSED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
-        T.ATTEMPT_ACCEPTED: _about_attempt("batch", commits="receipt", etsi="RelayToNonERDS"),
+        T.ATTEMPT_ACCEPTED: _about_attempt("batch mailed_on", commits="receipt", etsi="RelayToNonERDS"),
         T.ATTEMPT_ARRIVED: _about_attempt(commits="receipt", etsi="RelayToNonERDS"),
         T.ATTEMPT_BOUNCED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
         T.ATTEMPT_CAME_BACK: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),

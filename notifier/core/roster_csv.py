@@ -1,4 +1,4 @@
-"""CSV as RFC 4180 has it, in UTF-8, with the header that docs/api.md names."""
+"""CSV as RFC 4180 has it, in UTF-8, with a header of the names in `COLUMNS`."""
 
 import csv
 import re

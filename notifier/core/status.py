@@ -90,6 +90,7 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
         (S.ACCEPTED, E.BOUNCED): S.FAILED,
         (S.ACCEPTED, E.CAME_BACK): S.RETURNED,
         (S.ACCEPTED, E.WENT_SILENT): S.SILENT,
+        (S.SILENT, E.ACCEPTED): S.ACCEPTED,
         (S.SILENT, E.ARRIVED): S.DELIVERED,
         (S.SILENT, E.REFUSED): S.FAILED,
         (S.SILENT, E.BOUNCED): S.FAILED,
@@ -111,6 +112,15 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
 def advance(status: AttemptStatus, event: AttemptEvent) -> AttemptStatus:
     """The status after `event`; unchanged when the event is late, repeated or contradicted."""
     return TRANSITIONS.get((status, event), status)
+
+
+_TOLD = frozenset({S.HANDED_OVER, S.ACCEPTED})
+
+# A letter that is closed into a print batch is still in the house: the post is silent about what was mailed only.
+AWAITS_WORD: Mapping[Channel, frozenset[AttemptStatus]] = MappingProxyType(
+    {Channel.SMS: _TOLD, Channel.EMAIL: _TOLD, Channel.LETTER: frozenset({S.ACCEPTED})}
+)
+"""Where a carrier's silence is counted."""
 
 
 class Proof(IntEnum):
@@ -198,10 +208,10 @@ class PersonOutcome(StrEnum):
 OUTCOME_MEANING: Mapping[PersonOutcome, str] = MappingProxyType(
     {
         PersonOutcome.UNREACHABLE: (
-            "There is no phone, email or postal address that can be used. A caseworker must find one."
+            "There is no phone, email or postal address that we can write to. A caseworker must find a way."
         ),
         PersonOutcome.AWAITING_APPROVAL: "On the list; sending has not been approved yet.",
-        PersonOutcome.STOPPED: "Sending was stopped before anything went out.",
+        PersonOutcome.STOPPED: "Sending is stopped: a message that was to go out is kept back.",
         PersonOutcome.IN_PROGRESS: "At least one message is still to be handed over.",
         PersonOutcome.ON_ITS_WAY: "Handed over; no carrier has said yet that anything arrived.",
         PersonOutcome.UNCERTAIN: "A carrier gave no clear answer: nobody knows yet whether anything went out.",
@@ -212,19 +222,29 @@ OUTCOME_MEANING: Mapping[PersonOutcome, str] = MappingProxyType(
 )
 
 
-def outcome(statuses: Collection[AttemptStatus], *, has_usable_contact: bool, approved: bool) -> PersonOutcome:
-    """What is known about one person from the statuses of all attempts to tell them."""
-    if not statuses:
-        return PersonOutcome.AWAITING_APPROVAL if has_usable_contact and not approved else PersonOutcome.UNREACHABLE
+def outcome(
+    statuses: Collection[AttemptStatus], *, is_held: bool = False, has_usable_contact: bool, approved: bool
+) -> PersonOutcome:
+    """What is known about one person.
+
+    `statuses` are those of every attempt to tell them that no stop keeps back; `is_held` says that one is kept back.
+    """
     found = set(statuses)
+    if found & _TO_HAND_OVER:
+        return PersonOutcome.IN_PROGRESS
+    if is_held:
+        return PersonOutcome.STOPPED
+    if not found:
+        return PersonOutcome.AWAITING_APPROVAL if has_usable_contact and not approved else PersonOutcome.UNREACHABLE
     return next((named for telling, named in _TELLING if found & telling), PersonOutcome.NOT_REACHED)
 
 
-# The best news about a person comes first; what has only failed or come back is not reached.
+_TO_HAND_OVER = frozenset({S.PLANNED, S.SENDING})
+
+# When nothing is left to hand over, the best news about a person comes first.
 _TELLING: Sequence[tuple[frozenset[AttemptStatus], PersonOutcome]] = (
     (frozenset({S.DELIVERED}), PersonOutcome.DELIVERED),
-    (frozenset({S.PLANNED, S.SENDING}), PersonOutcome.IN_PROGRESS),
-    (frozenset({S.HANDED_OVER, S.ACCEPTED}), PersonOutcome.ON_ITS_WAY),
+    (_TOLD, PersonOutcome.ON_ITS_WAY),
     (frozenset({S.UNKNOWN}), PersonOutcome.UNCERTAIN),
     (frozenset({S.SILENT}), PersonOutcome.NO_WORD),
     (frozenset({S.FAILED, S.RETURNED}), PersonOutcome.NOT_REACHED),

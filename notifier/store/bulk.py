@@ -1,6 +1,7 @@
 """Many rows in one statement: INSERT ... SELECT FROM unnest over binary arrays.
 
-COPY is refused under row-level security; this costs as little (docs/decisions).
+COPY is refused under row-level security; this costs as little
+(docs/decisions/0031-many-rows-in-one-statement.md).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

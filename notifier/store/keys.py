@@ -82,16 +82,20 @@ class KeyRing:
 
     def _read(self, name: str) -> bytes:
         now = self._clock()
-        # A new dictionary, so that no thread sees one change under its hands.
-        self._loaded = {kept: (at, key) for kept, (at, key) in self._loaded.items() if now - at < KEPT_SECONDS}
-        if name not in self._loaded:
-            try:
-                key = (self._folder / f"{name}.key").read_bytes()
-            except FileNotFoundError:
-                raise Sealed(f"the key file {name}.key is missing: restore it from its backup") from None
-            if len(key) != KEY_BYTES:
-                raise Sealed(f"the key file {name}.key is damaged: restore it from its backup")
-            self._loaded[name] = key
+        # A new dictionary each time, so that no thread finds it changing.
+        loaded = {kept: (at, key) for kept, (at, key) in self._loaded.items() if now - at < KEPT_SECONDS}
+        if name not in loaded:
+            loaded[name] = (now, self._read_file(name))
+        self._loaded = loaded
+        return loaded[name][1]
+
+    def _read_file(self, name: str) -> bytes:
+        try:
+            key = (self._folder / f"{name}.key").read_bytes()
+        except FileNotFoundError:
+            raise Sealed(f"the key file {name}.key is missing: restore it from its backup") from None
+        if len(key) != KEY_BYTES:
+            raise Sealed(f"the key file {name}.key is damaged: restore it from its backup")
         return key
 
 

@@ -65,7 +65,7 @@ quarantine = Table(
     "quarantine",
     metadata,
     _column("quarantine_id", Uuid, key=True),
-    *_must(carrier=Text, received_at=When, reason=Text, kek_id=Text, sealed=LargeBinary),
+    *_must(carrier=Text, received_at=When, reason=Text, kek_id=Text, digest=LargeBinary, sealed=LargeBinary),
 )
 
 agency = _tenant(

@@ -140,13 +140,17 @@ class Vault:
             with suppress(KeyError):  # another thread was quicker
                 self._opened.popitem(last=False)
 
-    def blind(self, column: str, value: bytes) -> bytes:
-        """The keyed index of a value: equal values meet, and nobody without the key can try values out."""
-        return hmac.digest(self.keys.index, column.encode() + b"\0" + value, "sha256")
+    def blind(self, agency_id: UUID, column: str, value: bytes) -> bytes:
+        """The keyed index of a value: equal values of one agency meet, and nobody without the key can try values out."""
+        return self.shared_index(column, agency_id.bytes + value)
 
     def token(self, kind: str, value: str) -> bytes:
-        """What the directory keeps of a key or a person's code."""
-        return self.blind(f"directory.{kind}", value.encode())
+        """What the directory keeps of a key or a person's code: found before its agency is known."""
+        return self.shared_index(f"directory.{kind}", value.encode())
+
+    def shared_index(self, column: str, value: bytes) -> bytes:
+        """The keyed index of a value that belongs to no agency."""
+        return hmac.digest(self.keys.index, column.encode() + b"\0" + value, "sha256")
 
 
 def wrap(kek: AESGCM, key: bytes, *, kek_id: str, dek_id: UUID, agency_id: UUID) -> bytes:

@@ -1,15 +1,17 @@
 """Walking a test matter through time: weeks in seconds, never in a live matter, never back."""
 
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import text
 
-from notifier.core.errors import Forbidden, Invalid, NotFound
+from notifier.core.errors import Forbidden, Invalid
 from notifier.core.events import EventType
 from notifier.core.model import Actor, Mode
 from notifier.store.engine import Tx
 from notifier.store.ledger import append, draft
+from notifier.usecases.matters import take_matter
 
 
 def advance_clock(tx: Tx, matter_id: UUID, by: timedelta, *, now: datetime) -> datetime:
@@ -22,20 +24,14 @@ def advance_clock(tx: Tx, matter_id: UUID, by: timedelta, *, now: datetime) -> d
     """
     if by <= timedelta(0):
         raise Invalid("clock-goes-back", "A clock only moves forward.")
-    row = tx.conn.execute(
-        text("select mode, clock_offset from matter where agency_id = :agency and matter_id = :matter for update"),
-        {"agency": tx.agency_id, "matter": matter_id},
-    ).one_or_none()
-    if row is None:
-        raise NotFound("unknown-matter", "There is no such matter.")
+    row = take_matter(tx, matter_id)
     if row.mode != Mode.TEST.value:
         raise Forbidden("live-clock", "A live matter keeps real time.")
-    offset = row.clock_offset + by
+    offset = cast("timedelta", row.clock_offset) + by
     tx.conn.execute(
         text("update matter set clock_offset = :offset where agency_id = :agency and matter_id = :matter"),
         {"agency": tx.agency_id, "matter": matter_id, "offset": offset},
     )
     data = {"seconds": int(by.total_seconds())}
     append(tx, matter_id, [draft(EventType.MATTER_CLOCK_ADVANCED, Actor.system("cli"), data)], at=now + offset)
-    moved: datetime = now + offset
-    return moved
+    return now + offset

@@ -1,10 +1,10 @@
 """A demand comes in, and with it a matter is opened."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy.dialects.postgresql import insert
@@ -21,9 +21,6 @@ from notifier.store.ledger import append, draft, open_chain, sealed_draft
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.access import Principal, Scope
 from notifier.usecases.people import ListReceived, add_people
-
-CHUNK: Final = 1000
-MAX_FINDINGS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +73,7 @@ def create_matter(
     matter_id, demand_id, lineage_id = uuid4(), uuid4(), uuid4()
     cipher = vault.make(tx, [matter_id], "matter")[matter_id]
     external = json.dumps({"external_id": new.external_id}).encode()
+    number = unicodedata.normalize("NFC", new.external_id)
     stored = tx.conn.execute(
         insert(t.matter)
         .values(
@@ -83,7 +81,7 @@ def create_matter(
             matter_id=matter_id,
             lineage_id=lineage_id,
             mode=principal.mode.value,
-            external_index=vault.blind("matter.external_id", new.external_id.encode()),
+            external_index=vault.blind(tx.agency_id, "matter.external_id", number.encode()),
             sealed=cipher.seal(external, "matter.sealed", matter_id),
             edition=edition,
             created_at=now,

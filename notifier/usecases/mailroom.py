@@ -24,7 +24,7 @@ from notifier.store import tables as t
 from notifier.store.attempts import WrittenLetter, claim_written_letters, some_letter_is_unwritten
 from notifier.store.blobs import get_blob, put_blobs
 from notifier.store.engine import Tx
-from notifier.store.ledger import append, sealed_draft
+from notifier.store.ledger import append, lock_chains, sealed_draft
 from notifier.store.ledger import draft as plain_draft
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
@@ -46,8 +46,8 @@ class Mailed:
 def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime, at_most: int = BATCH) -> UUID | None:
     """Put written letters of one mode into a print batch, unless some letter is still being written; returns its id.
 
-    (1) wait for the letters of the run; (2) take those that no stop holds, never live ones and test ones together;
-    (3) merge them in postal order; (4) keep the batch under a key of its own; (5) hand each letter over in the ledger.
+    (1) wait for the letters of the run; (2) take those that no stop holds, never live ones and test ones together, and
+    the chains of all their matters, so that nobody waits for somebody who waits for us; (3) merge them in postal order; (4) keep the batch under a key of its own; (5) hand each letter over in the ledger.
     """
     if some_letter_is_unwritten(tx):  # (1)
         return None
@@ -61,6 +61,7 @@ def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime, at_most: int = BAT
 def _take(tx: Tx, mode: Mode, at_most: int, vault: Vault, now: datetime) -> list[WrittenLetter]:
     """Written letters whose people have not been erased since."""
     taken = claim_written_letters(tx, mode, chunk=at_most)
+    lock_chains(tx, {letter.matter_id for letter in taken})
     alive = vault.surviving(tx, {letter.person_id for letter in taken})
     erased = [letter for letter in taken if letter.person_id not in alive]
     refuse_letters(tx, [(letter.matter_id, letter.attempt_id) for letter in erased], now=now)
@@ -138,21 +139,48 @@ def _pieces(tx: Tx, taken: Sequence[WrittenLetter], vault: Vault) -> list[Piece]
     return pieces
 
 
-def list_batches(tx: Tx) -> list[RowMapping]:
-    """The agency's print batches, newest first."""
-    return list(tx.conn.execute(select(t.print_batch).order_by(t.print_batch.c.closed_at.desc())).mappings())
+def list_batches(tx: Tx, *, principal: Principal) -> list[RowMapping]:
+    """The agency's print batches of the key's mode, newest first: a test key shows no real person's address.
+
+    Raises:
+        Forbidden: `scope-missing`.
+    """
+    principal.require(Scope.MAILROOM)
+    query = select(t.print_batch).where(t.print_batch.c.mode == principal.mode.value)
+    return list(tx.conn.execute(query.order_by(t.print_batch.c.closed_at.desc())).mappings())
 
 
-def batch_file(tx: Tx, batch_id: UUID, part: str, *, vault: Vault) -> bytes:
+def batch_file(tx: Tx, batch_id: UUID, part: str, *, principal: Principal, vault: Vault) -> bytes:
     """One file of a batch: `pdf` (the letters), `manifest` (CSV) or `totals` (one page).
 
     Raises:
-        NotFound: no such batch or part.
+        Forbidden: `scope-missing`.
+        NotFound: no such batch of the key's mode, or no such part.
+        Conflict: `stopped`: a stop in force keeps back a letter of a batch that was not mailed yet.
     """
-    row = tx.conn.execute(select(t.print_batch).where(t.print_batch.c.batch_id == batch_id)).mappings().one_or_none()
+    principal.require(Scope.MAILROOM)
+    query = select(t.print_batch).where(
+        t.print_batch.c.batch_id == batch_id, t.print_batch.c.mode == principal.mode.value
+    )
+    row = tx.conn.execute(query).mappings().one_or_none()
     if row is None or part not in {"pdf", "manifest", "totals"}:
         raise NotFound("unknown-print-batch", "There is no such print batch.")
+    if part == "pdf" and row["declared_at"] is None:
+        _require_no_stop(tx, batch_id)
     return get_blob(tx, row[f"{part}_blob"], vault=vault)
+
+
+def _require_no_stop(tx: Tx, batch_id: UUID) -> None:
+    held = tx.conn.execute(
+        text(
+            "select from attempt a join stop s on s.agency_id = a.agency_id and s.lifted_at is null"
+            " and (s.matter_id is null or s.matter_id = a.matter_id) and (s.channel is null or s.channel = a.channel)"
+            " where a.agency_id = :agency and a.batch_id = :batch limit 1"
+        ),
+        {"agency": tx.agency_id, "batch": batch_id},
+    ).first()
+    if held is not None:
+        raise Conflict("stopped", "A stop keeps back letters of this batch. Put none of it in the post.")
 
 
 def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Principal, now: datetime) -> Mailed:
@@ -161,7 +189,7 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
     Raises:
         Forbidden: `personal-key-needed`: a machine mails nothing; `mode-mismatch`: a test key for live letters.
         NotFound: no such batch.
-        Conflict: it was declared already.
+        Conflict: `already-declared`; `stopped`: a stop in force keeps back a letter of it.
         Invalid: a day before the batch was closed, or one that has not come yet where the agency is.
     """
     principal.require(Scope.MAILROOM)
@@ -181,6 +209,7 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
         raise Forbidden("mode-mismatch", f"This is a {row.mode} batch: use a {row.mode} key.")
     if row.declared_at is not None:
         raise Conflict("already-declared", "This batch was declared mailed before.")
+    _require_no_stop(tx, batch_id)
     zone = ZoneInfo(row.zone)
     if not row.closed_at.astimezone(zone).date() <= mailed_on <= now.astimezone(zone).date():
         raise Invalid("impossible-mailing-day", "The day is before the batch was closed, or in the future.")
@@ -192,13 +221,16 @@ def declare_mailed(tx: Tx, batch_id: UUID, *, mailed_on: date, principal: Princi
     attempts = tx.conn.execute(
         select(t.attempt.c.attempt_id, t.attempt.c.matter_id).where(t.attempt.c.batch_id == batch_id)
     ).all()
-    for matter_id in sorted({attempt.matter_id for attempt in attempts}):
+    matters = {attempt.matter_id for attempt in attempts}
+    lock_chains(tx, matters)
+    day: dict[str, Json] = {"mailed_on": mailed_on.isoformat()}
+    for matter_id in sorted(matters):
         changes = [
-            Change(attempt.attempt_id, AttemptEvent.ACCEPTED, principal.actor, batch_id=batch_id)
+            Change(attempt.attempt_id, AttemptEvent.ACCEPTED, principal.actor, batch_id=batch_id, more=day)
             for attempt in attempts
             if attempt.matter_id == matter_id
         ]
         record(tx, matter_id, changes, now=now)
-    data: dict[str, Json] = {"batch": str(batch_id), "mailed_on": mailed_on.isoformat(), "pieces": len(attempts)}
+    data: dict[str, Json] = {"batch": str(batch_id), **day, "pieces": len(attempts)}
     append(tx, tx.agency_id, [plain_draft(EventType.PRINT_BATCH_MAILED, principal.actor, data)], at=now)
     return Mailed(batch_id, len(attempts), mailed_on)

@@ -5,11 +5,12 @@ Rows in = persons stored, always: a list is stored whole or not at all, and a pe
 
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Final, cast
+from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
@@ -17,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from notifier.core import codes
 from notifier.core.contacts import blind_form
-from notifier.core.errors import Finding, Forbidden, Invalid, NotFound
+from notifier.core.errors import Finding, Invalid
 from notifier.core.events import EventType
 from notifier.core.ledger import Draft, Json
 from notifier.core.model import CHANNEL_OF, ContactPoint
@@ -28,6 +29,7 @@ from notifier.store.engine import Tx
 from notifier.store.ledger import DraftSpool, append, append_many, sealed_draft
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.matters import take_matter
 
 CHUNK: Final = 1000
 MAX_FINDINGS: Final = 100
@@ -67,7 +69,7 @@ def add_people(
         Invalid: `duplicate-external-id`; whatever reading the rows raises passes through. Nothing is stored then.
     """
     principal.require(Scope.MATTER_WRITE)
-    already = _take_matter(tx, matter_id, principal)  # (1)
+    already: int = take_matter(tx, matter_id, principal).persons  # (1)
     roster_id = uuid4()
     tx.conn.execute(
         insert(t.roster).values(
@@ -130,7 +132,7 @@ def _store_chunk(
     vault: Vault,
 ) -> list[Draft]:
     first = tally.rows
-    external = [_external_index(vault, matter_id, row.external_id) for row in rows]
+    external = [_external_index(tx, matter_id, row.external_id, vault) for row in rows]
     _require_new_people(tx, matter_id, external, first)
     person_ids = [uuid4() for _ in rows]
     ciphers = vault.make(tx, person_ids, "person")
@@ -149,7 +151,7 @@ def _store_chunk(
         named: list[Json] = []
         for point in contacts:
             contact_id = uuid4()
-            points.append(_seal_point(point, contact_id, person_id, recipient_id, cipher=cipher, vault=vault))
+            points.append(_seal_point(tx, point, contact_id, person_id, recipient_id, cipher=cipher, vault=vault))
             named.append(_name_point(point, contact_id))
             if point.problem is None:
                 tally.contacts[CHANNEL_OF[point.kind].value] += 1
@@ -221,7 +223,7 @@ def _insert_points(tx: Tx, points: Sequence[_PointRow]) -> None:
 
 
 def _seal_point(
-    point: ContactPoint, contact_id: UUID, person_id: UUID, recipient_id: UUID, *, cipher: Cipher, vault: Vault
+    tx: Tx, point: ContactPoint, contact_id: UUID, person_id: UUID, recipient_id: UUID, *, cipher: Cipher, vault: Vault
 ) -> _PointRow:
     value: dict[str, object] = {"value": point.value}
     if point.address is not None:
@@ -232,7 +234,7 @@ def _seal_point(
         recipient_id,
         point.kind.value,
         point.problem,
-        vault.blind("contact_point", blind_form(point)),
+        vault.blind(tx.agency_id, "contact_point", blind_form(point)),
         cipher.seal(json.dumps(value).encode(), "contact_point.sealed", contact_id),
     )
 
@@ -271,8 +273,10 @@ def _give_codes(tx: Tx, person_ids: Sequence[UUID], vault: Vault) -> dict[UUID, 
     return given
 
 
-def _external_index(vault: Vault, matter_id: UUID, external_id: str) -> bytes:
-    return vault.blind("person.external_id", matter_id.bytes + external_id.encode())
+def _external_index(tx: Tx, matter_id: UUID, external_id: str, vault: Vault) -> bytes:
+    """The same for every way in which Unicode can write the same id."""
+    written = unicodedata.normalize("NFC", external_id).encode()
+    return vault.blind(tx.agency_id, "person.external_id", matter_id.bytes + written)
 
 
 def _require_new_people(tx: Tx, matter_id: UUID, external: Sequence[bytes], first: int) -> None:
@@ -294,15 +298,3 @@ def _require_new_people(tx: Tx, matter_id: UUID, external: Sequence[bytes], firs
     if findings:
         what = "Some people are in this matter already. Nothing was stored."
         raise Invalid("duplicate-external-id", what, findings[:MAX_FINDINGS])
-
-
-def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> int:
-    row = tx.conn.execute(
-        text("select mode, persons from matter where agency_id = :agency and matter_id = :matter for no key update"),
-        {"agency": tx.agency_id, "matter": matter_id},
-    ).one_or_none()
-    if row is None:
-        raise NotFound("unknown-matter", "There is no such matter.")
-    if row.mode != principal.mode.value:
-        raise Forbidden("mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key.")
-    return cast("int", row.persons)

@@ -1,7 +1,7 @@
 """Looking: matters, their lists and their people, and how far telling them has come. Nothing here writes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -9,12 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from notifier.core.errors import Forbidden, NotFound
+from notifier.core.model import Channel
 from notifier.core.status import AttemptStatus, PersonOutcome, outcome
 from notifier.store.engine import Tx
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
-from notifier.usecases.waiting import NEXT_AT, Silence, silence_parameters
+from notifier.usecases.matters import find_matter
+from notifier.usecases.waiting import IS_HELD, NEXT_AT, Silence, held_parameters, waiting_parameters
 
 _END_OF_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -152,7 +153,7 @@ def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, silence: Silen
         Forbidden: `scope-missing`, `mode-mismatch`.
     """
     principal.require(Scope.MATTER_READ)
-    row = find_matter(tx, matter_id, principal=principal)
+    row = find_matter(tx, matter_id, principal)
     cipher = vault.cipher(tx, matter_id)
     ids = {"agency": tx.agency_id, "matter": matter_id}
     packs = tx.conn.execute(
@@ -162,50 +163,30 @@ def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, silence: Silen
         ),
         ids,
     )
-    attempts, next_at = _attempts(tx, matter_id, silence)
+    stops = stops_in_force(tx, matter_id)
+    stopped = stopped_channels(stops)
+    attempts, next_at = _attempts(tx, matter_id, silence, stopped)
     return MatterRead(
         matter_id=matter_id,
-        external_id=json.loads(cipher.open(row["sealed"], "matter.sealed", matter_id))["external_id"],
-        mode=row["mode"],
-        edition=row["edition"],
-        created_at=row["created_at"],
-        created_by=row["created_by"],
-        persons=row["persons"],
+        external_id=json.loads(cipher.open(row.sealed, "matter.sealed", matter_id))["external_id"],
+        mode=row.mode,
+        edition=row.edition,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        persons=row.persons,
         demands=_demands(tx, matter_id, principal=principal, vault=vault),
         packs=[BoundPack(pack.pack_id, pack.version, pack.sha256.hex()) for pack in packs],
-        outcomes=count_outcomes(tx, matter_id),
+        outcomes=count_outcomes(tx, matter_id, stopped),
         attempts=attempts,
         next_at=next_at,
-        stops=stops_in_force(tx, matter_id),
+        stops=stops,
     )
-
-
-def find_matter(tx: Tx, matter_id: UUID, *, principal: Principal) -> Mapping[str, Any]:
-    """The row of a matter that this key may look at.
-
-    Raises:
-        NotFound: `unknown-matter`: none in this agency.
-        Forbidden: `mode-mismatch`: a test key for a live matter, or the other way round.
-    """
-    row = (
-        tx.conn.execute(
-            text("select * from matter where agency_id = :agency and matter_id = :matter"),
-            {"agency": tx.agency_id, "matter": matter_id},
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        raise NotFound("unknown-matter", "There is no such matter.")
-    if row["mode"] != principal.mode.value:
-        raise Forbidden("mode-mismatch", f"This is a {row['mode']} matter: use a {row['mode']} key.")
-    return dict(row)
 
 
 def list_lists(tx: Tx, matter_id: UUID, *, principal: Principal) -> list[ListRead]:
     """The lists of a matter, oldest first; raises as `read_matter`."""
     principal.require(Scope.MATTER_READ)
-    find_matter(tx, matter_id, principal=principal)
+    find_matter(tx, matter_id, principal)
     rows = tx.conn.execute(
         text(
             "select roster_id, format, rows, received_at, uploaded_by, approved_at, approved_by from roster"
@@ -216,30 +197,37 @@ def list_lists(tx: Tx, matter_id: UUID, *, principal: Principal) -> list[ListRea
     return [ListRead(*row) for row in rows]
 
 
-_OUTCOMES: Final = """
+# Of the attempts `a` of one person: what `core.status.outcome` asks for.
+STANDING: Final = f"""
+array_agg(distinct a.status) filter (where not {IS_HELD}) as statuses, coalesce(bool_or({IS_HELD}), false) as is_held
+"""
+
+_OUTCOMES: Final = f"""
 with told as (
-  select person_id, array_agg(distinct status) as statuses from attempt
-  where agency_id = :agency and matter_id = :matter group by person_id
+  select a.person_id, {STANDING} from attempt a
+  where a.agency_id = :agency and a.matter_id = :matter group by a.person_id
 )
-select found.statuses, found.usable, found.approved, count(*) as persons from (
-  select coalesce(told.statuses, '{}') as statuses, r.approved_at is not null as approved,
-    told.statuses is not null or exists (
+select found.statuses, found.is_held, found.usable, found.approved, count(*) as persons from (
+  select coalesce(told.statuses, '{{}}') as statuses, coalesce(told.is_held, false) as is_held,
+    r.approved_at is not null as approved, told.person_id is not null or exists (
       select from contact_point c where c.agency_id = p.agency_id and c.person_id = p.person_id and c.problem is null
     ) as usable
   from person p
   join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
   left join told on told.person_id = p.person_id
   where p.agency_id = :agency and p.matter_id = :matter
-) found group by 1, 2, 3
-"""
+) found group by 1, 2, 3, 4
+"""  # noqa: S608 # our own constants
 
 
-def count_outcomes(tx: Tx, matter_id: UUID) -> dict[PersonOutcome, int]:
+def count_outcomes(tx: Tx, matter_id: UUID, stopped: Collection[Channel]) -> dict[PersonOutcome, int]:
     """How many people of a matter stand where, every outcome named. The rule is `core.status.outcome`, nowhere else."""
     counts = dict.fromkeys(PersonOutcome, 0)
-    for row in tx.conn.execute(text(_OUTCOMES), {"agency": tx.agency_id, "matter": matter_id}):
+    ids = {"agency": tx.agency_id, "matter": matter_id} | held_parameters(stopped)
+    for row in tx.conn.execute(text(_OUTCOMES), ids):
         statuses = [AttemptStatus(status) for status in row.statuses]
-        counts[outcome(statuses, has_usable_contact=row.usable, approved=row.approved)] += row.persons
+        one = outcome(statuses, is_held=row.is_held, has_usable_contact=row.usable, approved=row.approved)
+        counts[one] += row.persons
     return counts
 
 
@@ -256,14 +244,23 @@ def stops_in_force(tx: Tx, matter_id: UUID) -> list[StopRead]:
     return [StopRead(*row) for row in rows]
 
 
-def _attempts(tx: Tx, matter_id: UUID, silence: Silence) -> tuple[dict[str, dict[str, int]], datetime | None]:
+def stopped_channels(stops: Sequence[StopRead]) -> frozenset[Channel]:
+    """The channels that these stops keep back; one that names no channel keeps back all."""
+    if any(stop.channel is None for stop in stops):
+        return frozenset(Channel)
+    return frozenset(Channel(stop.channel) for stop in stops if stop.channel)
+
+
+def _attempts(
+    tx: Tx, matter_id: UUID, silence: Silence, stopped: Collection[Channel]
+) -> tuple[dict[str, dict[str, int]], datetime | None]:
     rows = tx.conn.execute(
         text(
             f"select a.channel, a.status, count(*) as attempts, min({NEXT_AT}) as next_at"  # noqa: S608 # our constant
             " from attempt a join matter m on m.agency_id = a.agency_id and m.matter_id = a.matter_id"
             " where a.agency_id = :agency and a.matter_id = :matter group by 1, 2 order by 1, 2"
         ),
-        {"agency": tx.agency_id, "matter": matter_id} | silence_parameters(silence),
+        {"agency": tx.agency_id, "matter": matter_id} | waiting_parameters(silence, stopped),
     ).all()
     counts: dict[str, dict[str, int]] = {}
     for row in rows:

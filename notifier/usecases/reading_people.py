@@ -15,9 +15,10 @@ from notifier.core.status import PROOF, AttemptStatus, PersonOutcome, Proof, out
 from notifier.store.engine import Tx
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.access import Principal, Scope
-from notifier.usecases.reading import find_matter
+from notifier.usecases.matters import find_matter
+from notifier.usecases.reading import STANDING, stopped_channels, stops_in_force
 from notifier.usecases.timeline import Entry, read_timeline
-from notifier.usecases.waiting import NEXT_AT, Silence, silence_parameters
+from notifier.usecases.waiting import NEXT_AT, Silence, waiting_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +99,15 @@ class PersonRead:
 
 _PEOPLE: Final = """
 select p.person_id, p.matter_id, p.roster_id, p.ordinal, p.row_no, p.sealed, r.approved_at is not null as approved,
-  coalesce(told.statuses, '{{}}') as statuses, told.next_at
+  coalesce(told.statuses, '{{}}') as statuses, told.is_held, told.next_at
 from person p
 join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
 join matter m on m.agency_id = p.agency_id and m.matter_id = p.matter_id
 left join lateral (
-  select array_agg(distinct a.status) as statuses, min({next_at}) as next_at
+  select {standing}, min({next_at}) as next_at
   from attempt a where a.agency_id = p.agency_id and a.person_id = p.person_id
 ) told on true
-where p.agency_id = :agency and {which}
+where p.agency_id = :agency and p.matter_id = :matter and {which}
 order by p.ordinal limit :limit
 """
 
@@ -121,9 +122,8 @@ def list_people(
         Forbidden: `scope-missing`, `mode-mismatch`.
     """
     principal.require(Scope.PEOPLE_READ)
-    find_matter(tx, matter_id, principal=principal)
-    ids = {"matter": matter_id, "after": after} | silence_parameters(silence)
-    return _read_people(tx, "p.matter_id = :matter and p.ordinal > :after", ids, limit, vault)
+    find_matter(tx, matter_id, principal)
+    return _read_people(tx, matter_id, "p.ordinal > :given", after, limit, silence=silence, vault=vault)
 
 
 def read_person(tx: Tx, person_id: UUID, *, principal: Principal, silence: Silence, vault: Vault) -> PersonRead:
@@ -134,13 +134,17 @@ def read_person(tx: Tx, person_id: UUID, *, principal: Principal, silence: Silen
         Forbidden: `scope-missing`, `mode-mismatch`.
     """
     principal.require(Scope.PEOPLE_READ)
-    found = _read_people(tx, "p.person_id = :person", {"person": person_id} | silence_parameters(silence), 1, vault)
-    if not found:
+    matter_id = tx.conn.execute(
+        text("select matter_id from person where agency_id = :agency and person_id = :person"),
+        {"agency": tx.agency_id, "person": person_id},
+    ).scalar_one_or_none()
+    if matter_id is None:
         raise NotFound("unknown-person", "There is no such person.")
-    find_matter(tx, found[0].matter_id, principal=principal)
+    find_matter(tx, matter_id, principal)
+    (line,) = _read_people(tx, matter_id, "p.person_id = :given", person_id, 1, silence=silence, vault=vault)
     notices = _read_notices(tx, "n.person_id = :id", person_id)
     channels = {attempt.attempt_id: attempt.channel for notice in notices for attempt in notice.attempts}
-    return PersonRead(found[0], notices, read_timeline(tx, person_id, channels=channels))
+    return PersonRead(line, notices, read_timeline(tx, person_id, channels=channels))
 
 
 def read_notice(tx: Tx, notice_id: UUID, *, principal: Principal) -> NoticeRead:
@@ -154,13 +158,18 @@ def read_notice(tx: Tx, notice_id: UUID, *, principal: Principal) -> NoticeRead:
     found = _read_notices(tx, "n.notice_id = :id", notice_id)
     if not found:
         raise NotFound("unknown-notice", "There is no such notice.")
-    find_matter(tx, found[0].matter_id, principal=principal)
+    find_matter(tx, found[0].matter_id, principal)
     return found[0]
 
 
-def _read_people(tx: Tx, which: str, ids: Mapping[str, object], limit: int, vault: Vault) -> list[PersonLine]:
-    query = text(_PEOPLE.format(which=which, next_at=NEXT_AT))
-    rows = tx.conn.execute(query, {"agency": tx.agency_id, "limit": limit, **ids}).all()
+def _read_people(
+    tx: Tx, matter_id: UUID, which: str, given: int | UUID, limit: int, *, silence: Silence, vault: Vault
+) -> list[PersonLine]:
+    """People of a matter for whom `which` holds, a condition on what is `given`."""
+    query = text(_PEOPLE.format(which=which, standing=STANDING, next_at=NEXT_AT))
+    ids = {"agency": tx.agency_id, "matter": matter_id, "given": given, "limit": limit}
+    stopped = stopped_channels(stops_in_force(tx, matter_id))
+    rows = tx.conn.execute(query, ids | waiting_parameters(silence, stopped)).all()
     person_ids = [row.person_id for row in rows]
     ciphers = vault.surviving(tx, person_ids)
     contacts = _read_contacts(tx, person_ids, ciphers)
@@ -177,6 +186,7 @@ def _person(row: Any, cipher: Cipher | None, contacts: Sequence[ContactRead]) ->
         row=row.row_no,
         outcome=outcome(
             [AttemptStatus(status) for status in row.statuses],
+            is_held=row.is_held,
             has_usable_contact=any(contact.problem is None for contact in contacts),
             approved=row.approved,
         ),

@@ -1,35 +1,38 @@
 """What carriers tell us: stored first, whatever it says, and applied afterwards by the transition table.
 
-A receipt for none of our attempts, or one that cannot be read, goes to the quarantine. Nothing is dropped.
+A receipt for none of our attempts, or one that cannot be read, goes to the quarantine. Nothing is dropped; what covers
+several people is kept for a time only, and each one's own part of it for as long as the person's key.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, insert, text
+from sqlalchemy import Row, text
 
 from notifier.carriers.base import Callback, CarrierReceipt
 from notifier.core.errors import Sealed
 from notifier.core.model import Actor, ActorKind
 from notifier.core.status import AttemptEvent, Reason
-from notifier.store import tables as t
 from notifier.store.blobs import put_blobs
 from notifier.store.bulk import insert_rows
 from notifier.store.engine import Database, Tx
 from notifier.store.vault import Cipher, Vault, digest
+from notifier.usecases.access import all_agencies
 from notifier.usecases.progress import Change, record
+from notifier.usecases.quarantine import forget_old_quarantine, quarantine_strays, whole_request
 
 BATCH: Final = 500
+# Long enough to prove a carrier's signature in a dispute about a delivery; one person's erasure cannot take it back.
+BODIES_KEPT: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of the receipts of one callback."""
+    """What became of the receipts of one callback; `duplicates` were stored or quarantined before."""
 
     stored: int
     duplicates: int
@@ -41,62 +44,48 @@ def store_receipts(
 ) -> Stored:
     """Keep every receipt of an authenticated callback, each agency in its own transaction.
 
-    A receipt is sealed under its person's key. A body that covers several people is kept whole under a key of its own,
-    because its signature covers all of it; so is one that covers people of several agencies, by each of them.
+    A receipt is sealed under its person's key. A body that covers several people is kept whole for a time under a key
+    of its own, because its signature covers all of it; so is one that covers people of several agencies, by each of
+    them.
     """
     ours: dict[UUID, list[CarrierReceipt]] = defaultdict(list)
-    strays = 0
+    strays: list[CarrierReceipt] = []
     for receipt in receipts:
         if receipt.agency_id is not None and receipt.attempt_id is not None and receipt.is_known:
             ours[receipt.agency_id].append(receipt)
         else:
-            strays += 1
-    stored = duplicates = 0
+            strays.append(receipt)
+    alone = len(receipts) == 1
+    stored = duplicates = quarantined = 0
     for agency_id in sorted(ours):
         with db.transaction(agency_id) as tx:
-            alone = len(receipts) == 1
             kept, repeated, unknown = _store(tx, ours[agency_id], callback, carrier=carrier, alone=alone, vault=vault)
         stored, duplicates, strays = stored + kept, duplicates + repeated, strays + unknown
     if strays:
-        quarantine(db, callback, carrier=carrier, reason="names-no-attempt", vault=vault)
-    return Stored(stored, duplicates, strays)
-
-
-def quarantine(db: Database, callback: Callback, *, carrier: str, reason: str, vault: Vault) -> None:
-    """Keep a whole callback, sealed, for a human to look at or to be replayed."""
-    quarantine_id = uuid4()
-    request = {"url": callback.url, "headers": dict(callback.headers), "body": callback.body.decode("latin-1")}
-    with db.no_agency() as conn:
-        kek_id = vault.keys.require_current(conn)
-        cipher = Cipher(quarantine_id, vault.keys.kek(kek_id))
-        conn.execute(
-            insert(t.quarantine).values(
-                quarantine_id=quarantine_id,
-                carrier=carrier,
-                received_at=callback.received_at,
-                reason=reason,
-                kek_id=kek_id,
-                sealed=cipher.seal(json.dumps(request).encode(), "quarantine.sealed", quarantine_id),
-            )
-        )
+        elements = [receipt.raw for receipt in strays]
+        quarantined = quarantine_strays(db, elements, callback, alone=alone, carrier=carrier, vault=vault)
+    return Stored(stored, duplicates + len(strays) - quarantined, quarantined)
 
 
 def _store(
     tx: Tx, receipts: Sequence[CarrierReceipt], callback: Callback, *, carrier: str, alone: bool, vault: Vault
-) -> tuple[int, int, int]:
+) -> tuple[int, int, list[CarrierReceipt]]:
+    """Store one agency's receipts; returns how many are new and how many not, and those for nobody."""
     owners = _owners(tx, {receipt.attempt_id for receipt in receipts if receipt.attempt_id}, carrier)
     ciphers = vault.surviving(tx, {owner.person_id for owner in owners.values()})
-    known = [
-        (receipt, owners[receipt.attempt_id])
-        for receipt in receipts
-        if receipt.attempt_id in owners and owners[receipt.attempt_id].person_id in ciphers
-    ]
+    known, strays = [], []
+    for receipt in receipts:
+        owner = owners.get(receipt.attempt_id)
+        if owner is not None and owner.person_id in ciphers:
+            known.append((receipt, owner))
+        else:
+            strays.append(receipt)
     if not known:
-        return 0, 0, len(receipts)
+        return 0, 0, strays
     body_blob = None if alone else _keep_body(tx, callback, vault=vault)
     ids = [uuid4() for _ in known]
     sealed = [
-        ciphers[owner.person_id].seal(_own_part(receipt, callback, alone=alone), "receipt.sealed", receipt_id)
+        ciphers[owner.person_id].seal(whole_request(callback) if alone else receipt.raw, "receipt.sealed", receipt_id)
         for receipt_id, (receipt, owner) in zip(ids, known, strict=True)
     ]
     of = [receipt for receipt, _ in known]
@@ -125,8 +114,8 @@ def _store(
         returning="receipt_id",
     )
     if body_blob is not None and not added:  # said before, word for word: nothing points to this copy
-        _forget_body(tx, body_blob)
-    return len(added), count - len(added), len(receipts) - count
+        _forget_bodies(tx, [body_blob])
+    return len(added), count - len(added), strays
 
 
 def _owners(tx: Tx, attempt_ids: set[UUID], carrier: str) -> dict[UUID | None, Row[tuple[UUID, UUID, UUID]]]:
@@ -143,25 +132,47 @@ def _owners(tx: Tx, attempt_ids: set[UUID], carrier: str) -> dict[UUID | None, R
 def _keep_body(tx: Tx, callback: Callback, *, vault: Vault) -> UUID:
     dek_id = uuid4()
     cipher = vault.make(tx, [dek_id], "carrier_body")[dek_id]
-    request = json.dumps({"headers": dict(callback.headers), "body": callback.body.decode("latin-1")}).encode()
-    files = [(dek_id, cipher, request)]
+    files = [(dek_id, cipher, whole_request(callback))]
     return put_blobs(tx, files, purpose="carrier_body", media_type="application/json", now=callback.received_at)[0]
 
 
-def _forget_body(tx: Tx, blob_id: UUID) -> None:
-    values = {"agency": tx.agency_id, "blob": blob_id}
-    dek_id = tx.conn.execute(
-        text("delete from blob where agency_id = :agency and blob_id = :blob returning dek_id"), values
-    ).scalar_one()
-    tx.conn.execute(text("delete from dek where agency_id = :agency and dek_id = :dek"), values | {"dek": dek_id})
+def _forget_bodies(tx: Tx, blob_ids: Sequence[UUID]) -> None:
+    """Delete bodies with their keys; each person's own part stays."""
+    values = {"agency": tx.agency_id, "blobs": list(blob_ids)}
+    tx.conn.execute(
+        text("update receipt set body_blob = null where agency_id = :agency and body_blob = any(:blobs)"), values
+    )
+    dek_ids = tx.conn.execute(
+        text("delete from blob where agency_id = :agency and blob_id = any(:blobs) returning dek_id"), values
+    ).scalars()
+    tx.conn.execute(
+        text("delete from dek where agency_id = :agency and dek_id = any(:deks)"), values | {"deks": list(dek_ids)}
+    )
 
 
-def _own_part(receipt: CarrierReceipt, callback: Callback, *, alone: bool) -> bytes:
-    """What is kept of a receipt under its person's key: the whole request where it covers nobody else."""
-    if alone:
-        request = {"url": callback.url, "headers": dict(callback.headers), "body": callback.body.decode("latin-1")}
-        return json.dumps(request).encode()
-    return json.dumps({"dedupe": receipt.dedupe, "word": receipt.carrier_word, "code": receipt.carrier_code}).encode()
+def forget_old_bodies(tx: Tx, *, now: datetime) -> int:
+    """Delete a handful of bodies that have been kept for their time; returns how many there were."""
+    old = text(
+        "select blob_id from blob where agency_id = :agency and purpose = 'carrier_body' and created_at < :end"
+        " order by created_at limit :limit for update skip locked"
+    )
+    values = {"agency": tx.agency_id, "end": now - BODIES_KEPT, "limit": BATCH}
+    blob_ids = tx.conn.execute(old, values).scalars().all()
+    if blob_ids:
+        _forget_bodies(tx, blob_ids)
+    return len(blob_ids)
+
+
+def forget_old_callbacks(db: Database, *, now: datetime) -> int:
+    """Delete what carriers sent about several people or about nobody, after its time; returns how much there was."""
+    count = forget_old_quarantine(db, now=now)
+    for agency_id in all_agencies(db):
+        taken = BATCH
+        while taken == BATCH:
+            with db.transaction(agency_id) as tx:
+                taken = forget_old_bodies(tx, now=now)
+            count += taken
+    return count
 
 
 def apply_receipts(tx: Tx, *, vault: Vault, now: datetime) -> int:

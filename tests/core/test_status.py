@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from notifier.core.model import Channel
 from notifier.core.status import (
+    AWAITS_WORD,
     MEANING,
     OUTCOME_MEANING,
     PROOF,
@@ -119,6 +120,16 @@ def test_a_final_status_is_left_only_for_late_news_that_contradicts_it() -> None
     assert not any(status.is_final for status in (S.PLANNED, S.SENDING, S.UNKNOWN, S.HANDED_OVER, S.ACCEPTED))
 
 
+def test_a_letter_that_was_called_silent_and_is_then_declared_mailed_is_on_its_way() -> None:
+    assert advance(S.SILENT, E.ACCEPTED) is S.ACCEPTED
+
+
+@pytest.mark.parametrize("channel", Channel)
+def test_silence_is_counted_from_the_hand_over_but_for_a_letter_from_its_mailing(channel: Channel) -> None:
+    assert (S.HANDED_OVER in AWAITS_WORD[channel]) == (channel is not Channel.LETTER)
+    assert all((status, E.WENT_SILENT) in TRANSITIONS for status in AWAITS_WORD[channel])
+
+
 def test_no_row_of_the_table_leads_to_where_it_starts() -> None:
     assert all(status is not to for (status, _), to in TRANSITIONS.items())
 
@@ -147,18 +158,30 @@ def test_a_person_has_one_outcome_whatever_the_order_and_number_of_attempts(
 
 @quick
 @given(found=st.lists(statuses, min_size=1, max_size=8), usable=st.booleans())
-def test_delivered_is_said_of_a_person_only_when_a_carrier_said_it(*, found: list[AttemptStatus], usable: bool) -> None:
+def test_delivered_is_said_when_a_carrier_said_it_and_nothing_is_left_to_hand_over(
+    *, found: list[AttemptStatus], usable: bool
+) -> None:
     said = outcome(found, has_usable_contact=usable, approved=True) is PersonOutcome.DELIVERED
-    assert said == (S.DELIVERED in found)
+    assert said == (S.DELIVERED in found and not {S.PLANNED, S.SENDING} & set(found))
 
 
 @quick
-@given(found=st.lists(statuses, min_size=1, max_size=8))
-def test_nobody_is_final_while_a_message_may_still_go_out(found: list[AttemptStatus]) -> None:
-    open_ones = {S.PLANNED, S.SENDING, S.UNKNOWN, S.HANDED_OVER, S.ACCEPTED}
-    one = outcome(found, has_usable_contact=True, approved=True)
-    if open_ones & set(found) and S.DELIVERED not in found:
+@given(found=st.lists(statuses, min_size=1, max_size=8), held=st.booleans())
+def test_nobody_is_final_while_a_message_may_still_go_out(*, found: list[AttemptStatus], held: bool) -> None:
+    open_ones = {S.UNKNOWN, S.HANDED_OVER, S.ACCEPTED}
+    one = outcome(found, is_held=held, has_usable_contact=True, approved=True)
+    if held or {S.PLANNED, S.SENDING} & set(found) or (open_ones & set(found) and S.DELIVERED not in found):
         assert not one.is_final
+
+
+@pytest.mark.parametrize("found", [[], [S.DELIVERED], [S.HANDED_OVER, S.FAILED], [S.UNKNOWN]])
+def test_a_person_whose_message_a_stop_keeps_back_is_stopped(found: list[AttemptStatus]) -> None:
+    assert outcome(found, is_held=True, has_usable_contact=True, approved=True) is PersonOutcome.STOPPED
+
+
+@pytest.mark.parametrize("free", [S.PLANNED, S.SENDING])
+def test_a_person_is_in_progress_while_a_stop_keeps_back_only_some_messages(free: AttemptStatus) -> None:
+    assert outcome([free], is_held=True, has_usable_contact=True, approved=True) is PersonOutcome.IN_PROGRESS
 
 
 @pytest.mark.parametrize("approved", [True, False])
@@ -175,6 +198,8 @@ def test_a_person_waits_for_the_approval_and_then_for_the_sending() -> None:
     ("found", "expected"),
     [
         ([S.PLANNED, S.FAILED], PersonOutcome.IN_PROGRESS),
+        ([S.PLANNED, S.DELIVERED], PersonOutcome.IN_PROGRESS),
+        ([S.DELIVERED, S.FAILED], PersonOutcome.DELIVERED),
         ([S.UNKNOWN, S.FAILED], PersonOutcome.UNCERTAIN),
         ([S.UNKNOWN, S.HANDED_OVER], PersonOutcome.ON_ITS_WAY),
         ([S.ACCEPTED, S.SILENT], PersonOutcome.ON_ITS_WAY),
@@ -184,7 +209,7 @@ def test_a_person_waits_for_the_approval_and_then_for_the_sending() -> None:
         ([S.FAILED, S.RETURNED], PersonOutcome.NOT_REACHED),
     ],
 )
-def test_the_outcome_is_the_most_hopeful_thing_that_is_true(
+def test_what_is_left_to_hand_over_comes_first_and_then_the_best_news(
     found: list[AttemptStatus], expected: PersonOutcome
 ) -> None:
     assert outcome(found, has_usable_contact=True, approved=True) is expected

@@ -19,7 +19,7 @@ do $$ begin
 end $$;
 """
 
-# Tables without an agency: no personal data in clear, no row-level security.
+# Tables without an agency, and the directory that leads to one: no personal data in clear.
 GLOBAL = """
 create table directory (
   kind text not null check (kind in ('agency', 'api_key', 'code')),
@@ -44,8 +44,10 @@ create table quarantine (
   received_at timestamptz not null,
   reason text not null,
   kek_id text not null,
+  digest bytea not null unique,
   sealed bytea not null
 );
+create index quarantine_by_age on quarantine (received_at);
 """
 
 TENANT = """
@@ -133,6 +135,7 @@ create table blob (
   created_at timestamptz not null,
   primary key (agency_id, blob_id)
 );
+create index blob_by_age on blob (agency_id, purpose, created_at);
 create table blob_piece (
   agency_id uuid not null,
   blob_id uuid not null,
@@ -350,6 +353,7 @@ create table receipt (
 );
 create index receipt_to_apply on receipt (agency_id, received_at) where applied_at is null;
 create index receipt_by_attempt on receipt (agency_id, attempt_id);
+create index receipt_by_body on receipt (agency_id, body_blob) where body_blob is not null;
 create table print_batch (
   agency_id uuid not null,
   batch_id uuid not null,
@@ -393,6 +397,9 @@ TENANT_TABLES = [
     "receipt",
     "print_batch",
 ]
+# Where rows end: everywhere else what was written stays.
+DELETED_FROM = ["blob", "content", "dek", "open_work"]
+OWN = "agency_id = nullif(current_setting('app.agency', true), '')::uuid"
 
 
 def upgrade() -> None:
@@ -400,18 +407,21 @@ def upgrade() -> None:
     op.execute(ROLE)
     op.execute(GLOBAL)
     op.execute(TENANT)
-    for table in TENANT_TABLES:
+    for table in ["directory", *TENANT_TABLES]:
         op.execute(f"alter table {table} enable row level security")
         op.execute(f"alter table {table} force row level security")
-        op.execute(
-            f"create policy own_agency on {table} to notifier_app"
-            " using (agency_id = nullif(current_setting('app.agency', true), '')::uuid)"
-        )
-        op.execute(f"grant select, insert, update, delete on {table} to notifier_app")
+    for table in TENANT_TABLES:
+        op.execute(f"create policy own_agency on {table} to notifier_app using ({OWN})")
+        op.execute(f"grant select, insert, update on {table} to notifier_app")
+    for table in DELETED_FROM:
+        op.execute(f"grant delete on {table} to notifier_app")
     # Evidence is appended; what is written stays as it was written.
-    op.execute("revoke update, delete on event from notifier_app")
+    op.execute("revoke update on event from notifier_app")
     op.execute("grant update (opening) on event to notifier_app")
-    op.execute("grant select, insert, delete on directory to notifier_app")
+    # A key or a code is looked up before its agency is known; an entry is made for one's own agency only.
+    op.execute("create policy known_to_all on directory for select to notifier_app using (true)")
+    op.execute(f"create policy own_agency on directory for insert to notifier_app with check ({OWN})")
+    op.execute("grant select, insert on directory to notifier_app")
     op.execute("grant select, insert, update on kek to notifier_app")
     op.execute("grant select on installation to notifier_app")
     op.execute("grant select, insert, update, delete on quarantine to notifier_app")
