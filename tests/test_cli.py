@@ -20,7 +20,7 @@ from notifier.bootstrap import build
 from notifier.cli import COMMANDS, commands
 from notifier.commands.glossary import render
 from notifier.core.contacts import blind_form
-from notifier.core.errors import Forbidden
+from notifier.core.errors import Forbidden, Invalid
 from notifier.core.person_row import PersonRow, to_contacts
 from notifier.core.reasons import REASON_MEANING
 from notifier.core.status import AttemptStatus, PersonOutcome, Reason
@@ -192,6 +192,14 @@ def test_an_agency_officers_and_keys_are_made_and_listed(run: Run, agency: str, 
     listed = run("apikey", "list", "--agency", agency).output
     assert str(principal.key_id) in listed
     assert token not in listed
+
+
+def test_an_agency_that_no_letter_could_name_is_refused_and_its_name_not_repeated(run: Run) -> None:
+    name = "\N{HANGUL SYLLABLE GIM} Agency"
+    with pytest.raises(Invalid, match="cannot-be-printed") as refused:
+        run("agency", "add", name, *AGENCY)
+    assert [finding.pointer for finding in refused.value.findings] == ["/name"]
+    assert name not in run("agency", "list").output + str(refused.value)
 
 
 def test_a_revoked_key_opens_nothing(run: Run, agency: str, service: Service) -> None:

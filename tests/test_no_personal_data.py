@@ -165,7 +165,7 @@ def run(
         with monitored(own_redis.url) as heard:
             for name in PROGRAMS:
                 house.start(name)
-            house.until(lambda: _is_up(run))
+            house.until(house.web_is_up)
             take_in(run)
             refuse(run)
             send_and_follow(run)
@@ -173,13 +173,6 @@ def run(
             house.until(lambda: heard)
         run.monitor = bytes(heard)
         yield run
-
-
-def _is_up(run: Run) -> bool:
-    try:
-        return run.call("GET", "/readyz")[0] == 200
-    except OSError:
-        return False
 
 
 def take_in(run: Run) -> None:

@@ -1,10 +1,10 @@
-"""The clock process: `python -m workers.clock`. Once a second it does what time has made due, and rings the bells.
+"""The clock process: `python -m workers.clock`. Once a second it rings the bells, and does what time has made due.
 
 Two clocks do no harm: everything it does is claimed or idempotent. If Redis is gone it goes on, and rings when it is
 back.
 """
 
-import os
+import itertools
 import signal
 import sys
 import threading
@@ -12,41 +12,38 @@ import threading
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from notifier.bootstrap import build
-from notifier.core.errors import SettingsError
-from notifier.service import CONFIG_DIR, Service
-from notifier.settings import Settings
-from notifier.telemetry import configure_logging
+from notifier.service import Service
 from notifier.usecases.access import all_agencies
-from notifier.usecases.clock import tick
+from notifier.usecases.clock import catch_up, queues_with_work
+from notifier.usecases.receipts import forget_old_callbacks
+from workers.prelude import WRONG, open_service
 
 PERIOD = 1.0
+FORGET_EVERY = 3600  # ticks: what is forgotten is a month old
 
 log = structlog.get_logger()
 
 
 def main() -> int:
     """Tick until told to stop."""
-    try:
-        settings = Settings.load(os.environ, CONFIG_DIR)
-        configure_logging(settings.log_level)
-        service = build(settings)
-    except SettingsError as error:
-        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
-        return 2
+    service = open_service()
+    if service is None:
+        return WRONG
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
-        tick_all(service)
-        stop.wait(PERIOD)
+    for tick in itertools.count():
+        tick_all(service, tick)
+        if tick % FORGET_EVERY == 0:
+            forget(service)
+        if stop.wait(PERIOD):
+            break
     service.db.close()
     return 0
 
 
-def tick_all(service: Service) -> None:
-    """One tick for every agency; trouble in one does not keep the others waiting."""
-    queues: set[str] = set()
+def tick_all(service: Service, tick: int) -> None:
+    """One tick for every agency, the bells first; trouble in one agency does not keep the others waiting."""
     try:
         agencies = all_agencies(service.db)
     except SQLAlchemyError as error:
@@ -55,11 +52,27 @@ def tick_all(service: Service) -> None:
     for agency_id in agencies:
         try:
             with service.db.transaction(agency_id) as tx:
-                queues.update(tick(tx, timetables=service.timetables, now=service.now()))
+                queues = queues_with_work(tx)
+            for queue in queues:
+                service.ring(queue)
+            catch_up(
+                service.db,
+                agency_id,
+                vault=service.vault,
+                timetables=service.timetables,
+                now=service.now(),
+                tick=tick,
+            )
         except Exception as error:  # noqa: BLE001 # the next tick tries again
             log.error("clock.tick_failed", agency=str(agency_id), error=type(error).__name__)  # noqa: TRY400 # as above
-    for queue in sorted(queues):
-        service.ring(queue)
+
+
+def forget(service: Service) -> None:
+    """Delete what has been kept for its time; what is not deleted now goes the next time."""
+    try:
+        forget_old_callbacks(service.db, now=service.now())
+    except SQLAlchemyError as error:
+        log.error("clock.nothing_forgotten", error=type(error).__name__)  # noqa: TRY400 # as above
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """A worker process: `python -m workers.worker [QUEUE ...]`. Everything is imported before the first job.
 
-Each queue wants at least one process of its own, so that letters never wait for text messages. Without arguments it
-serves all queues in turn, which is for development.
+Each queue wants at least one process of its own, so that letters never wait for text messages. A process that is given
+several queues, or none and so all of them, goes round: a busy queue does not starve the others.
 """
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -17,14 +16,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
+from rq.worker import DequeueStrategy
 
-from notifier.bootstrap import build
-from notifier.core.errors import SettingsError
 from notifier.doorbell import QUEUES
-from notifier.service import CONFIG_DIR
-from notifier.settings import Settings
-from notifier.telemetry import configure_logging
 from workers import jobs
+from workers.prelude import WRONG, open_service
 
 AGAIN_SECONDS = 1.0
 
@@ -36,18 +32,14 @@ def main(queues: Sequence[str]) -> int:
     unknown = set(queues) - set(QUEUES)
     if unknown:
         sys.stderr.write(f"no such queue; there are: {', '.join(QUEUES)}\n")
-        return 2
-    try:
-        settings = Settings.load(os.environ, CONFIG_DIR)
-        configure_logging(settings.log_level)
-        service = build(settings)
-    except SettingsError as error:
-        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
-        return 2
+        return WRONG
+    service = open_service()
+    if service is None:
+        return WRONG
     worker = jobs.Worker(service, asyncio.new_event_loop())
     jobs.employ(worker)
     try:
-        serve(list(queues) or list(QUEUES), str(settings.redis_url))
+        serve(list(queues) or list(QUEUES), str(service.settings.redis_url))
     finally:
         worker.close()
     return 0
@@ -83,7 +75,7 @@ def _serve_once(queues: Sequence[str], redis_url: str) -> bool:
             connection=connection,
             serializer=JSONSerializer,
         )
-        rq_worker.work(with_scheduler=False, logging_level="WARNING")
+        rq_worker.work(with_scheduler=False, logging_level="WARNING", dequeue_strategy=DequeueStrategy.ROUND_ROBIN)
     except RedisError as error:
         log.warning("worker.redis_gone", error=type(error).__name__)
     finally:

@@ -33,6 +33,7 @@ from notifier.surface import metrics, service
 from notifier.usecases import approve as approving
 from notifier.usecases import intake, reading, stops
 from notifier.usecases.access import Scope
+from notifier.usecases.printable import require_printable_demand
 
 blueprint = v1_blueprint("matters", "Matters")
 
@@ -46,6 +47,7 @@ def create_matter(body: NewMatterIn) -> Response:
     principal().require(Scope.MATTER_WRITE)
     here = service()
     require_known_record_types(body.demand, here.renderer.words.record_type_known)
+    require_printable_demand(body.demand.to_demand(), renderer=here.renderer)
     people = list(read_objects(body.people, **lookups(here))) if body.people else []
 
     def act(tx: Tx) -> MatterCreatedOut:

@@ -124,8 +124,8 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         ),
         "cannot-be-printed": P(
             422,
-            "Something has a character that cannot be printed",
-            "`errors` points at it: write it in letters that the fonts of the letter have. Nothing was stored.",
+            "The letter cannot show all of this",
+            "`errors` points at it: write it in the Latin, Greek or Cyrillic letters that the letter's font has.",
         ),
         "duplicate-matter": P(422, "This matter exists already", "Its external_id is in use in your agency."),
         "duplicate-external-id": P(

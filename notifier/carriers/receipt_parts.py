@@ -1,4 +1,4 @@
-"""What every receipt reader needs: the shape of a carrier's word, our own ids, and what is left when nothing is read."""
+"""What every receipt reader needs: the shape of a carrier's word, our own ids, and a receipt for what is unreadable."""
 
 import re
 from typing import Final

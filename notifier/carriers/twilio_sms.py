@@ -166,7 +166,7 @@ class TwilioSms:
 
     def _taken(self, message: Message, sid: object, status: object, code: object) -> SendResult:
         if not isinstance(sid, str) or not MESSAGE_ID.match(sid):
-            return SendResult(message.attempt_id, Outcome.UNKNOWN, None, Reason.CARRIER_ERROR, "no message id")
+            return SendResult(message.attempt_id, Outcome.UNKNOWN, None, Reason.CARRIER_ERROR, "no-message-id")
         if status in NEVER_SENT:  # no callback comes for the first status
             reason = self._wire.codes.get(str(code), Reason.UNSPECIFIED)
             return SendResult(message.attempt_id, Outcome.REFUSED, sid, reason, None if code is None else str(code))

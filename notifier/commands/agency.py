@@ -4,10 +4,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from notifier.bootstrap import open_renderer
 from notifier.commands.installation import installation
 from notifier.terminal import table, terminal
 from notifier.usecases.access import add_agency
 from notifier.usecases.office import list_agencies
+from notifier.usecases.printable import require_printable_agency
 from notifier.usecases.profile import AgencyProfile
 
 
@@ -24,9 +26,10 @@ def agency() -> None:
 @click.option("--address", "lines", multiple=True, required=True, help="A line of the return address; two to four.")
 @click.option("--zone", required=True, help="Time zone, like America/Denver.")
 @click.option("--interpreters/--no-interpreters", default=False, show_default=True, help="Is a contract on file?")
+@click.option("--other-formats/--no-other-formats", default=False, show_default=True, help="Are Braille etc. made?")
 @click.option("--legal-help", multiple=True, help="Where people get free legal help; may be given again.")
 @click.option("--lone-officer-in-test", is_flag=True, help="In test matters one officer may approve alone.")
-def add(
+def add(  # noqa: PLR0913, PLR0917 # one for each thing that a letter prints
     name: str,
     help_phone: str,
     phone_hours: str,
@@ -34,6 +37,7 @@ def add(
     lines: tuple[str, ...],
     zone: str,
     interpreters: bool,  # noqa: FBT001 # click passes it by name
+    other_formats: bool,  # noqa: FBT001 # as above
     legal_help: tuple[str, ...],
     lone_officer_in_test: bool,  # noqa: FBT001 # as above
 ) -> None:
@@ -45,12 +49,14 @@ def add(
             "main_phone": main_phone,
             "return_address": lines,
             "interpreter_on_file": interpreters,
+            "other_formats_on_file": other_formats,
             "legal_help": legal_help,
         }
     )
     if not _is_zone(zone):
         raise click.UsageError("--zone must be a time zone like America/Denver.")
     with installation() as house:
+        require_printable_agency(name, profile, renderer=open_renderer(house.settings))
         made = add_agency(
             house.db,
             name=name,

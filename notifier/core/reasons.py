@@ -25,6 +25,7 @@ REASON_MEANING: Mapping[Reason, str] = MappingProxyType(
         R.TIMED_OUT: "No answer in time.",
         R.WORKER_LOST: "Our own worker was lost while the carrier was called.",
         R.NO_TEXT: "No text could be written for it.",
+        R.UNREADABLE: "What is kept for it is damaged, so that it could not be written.",
         R.RETURNED_BY_POST: "The post brought it back.",
         R.UNSPECIFIED: "The carrier gave no reason that we can read; its own code stands beside it.",
     }

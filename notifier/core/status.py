@@ -271,5 +271,6 @@ class Reason(StrEnum):
     TIMED_OUT = auto()
     WORKER_LOST = auto()
     NO_TEXT = auto()  # no text could be rendered
+    UNREADABLE = auto()  # what is stored for it is damaged, so that nothing could be written
     RETURNED_BY_POST = auto()
     UNSPECIFIED = auto()

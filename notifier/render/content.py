@@ -48,6 +48,7 @@ class NoticeContent:
     `code` is the eleven digits of the person code. `page_address` is typed by hand, so it is short, and None while the
     agency has no page. `act_by` and `not_before` are None while no date is fixed. `nothing_given_attested_on` is the
     day a named person attested that nothing was given; nothing is said about it without one. `effects` are pack ids.
+    `other_formats_on_file`: somebody makes the letter in large print, in Braille and in sign language.
     `return_address` is printed as it is: the agency's name is its first line.
     """
 
@@ -73,6 +74,7 @@ class NoticeContent:
     nothing_given_attested_on: date | None = None
     already_released: bool = False
     effects: tuple[str, ...] = DEFAULT_EFFECTS
+    other_formats_on_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,10 @@ def saying_no(w: Writer) -> Iterator[Block]:
         yield w.paragraph("letter.no.page", page=content.page_address)
     for effect in content.effects:
         yield w.paragraph(w.named(w.words.effects, effect))
-    yield w.paragraph("letter.no.nothing")
+    if content.not_before is not None:
+        yield w.paragraph("letter.no.nothing_dated", not_before=legal_date(content.not_before, w.tag))
+    else:
+        yield w.paragraph("letter.no.nothing_undated")
     if content.act_by is not None:
         yield w.paragraph("letter.no.court_dated", act_by=legal_date(content.act_by, w.tag))
     else:
@@ -190,7 +193,9 @@ def free_help(w: Writer) -> Iterator[Block]:
         yield w.paragraph("letter.help.legal")
         yield Block("items", items=content.legal_help)
     yield w.paragraph("letter.help.notario")
-    yield w.paragraph("letter.help.formats")
+    yield w.paragraph("letter.help.read_aloud")
+    if content.other_formats_on_file:
+        yield w.paragraph("letter.help.formats")
     yield w.paragraph("letter.help.minors")
 
 

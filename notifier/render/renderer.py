@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,14 @@ class Renderer:
     def available_languages(self) -> frozenset[str]:
         """The tags that have a valid text for every message."""
         return frozenset(tag for tag, catalogue in self.catalogues.items() if not catalogue.unusable)
+
+    def is_printable(self, *texts: str) -> bool:
+        """Whether the fonts of the letter have every character: asked of the typesetter itself, in milliseconds."""
+        try:
+            self.typesetter.pdf("probe.typ", {"texts": [_one_line(text) for text in texts]}, date(2000, 1, 1))
+        except Unprintable:
+            return False
+        return True
 
     def sms(self, content: NoticeContent, language: str) -> Rendered:
         """The text message: agency, phone and code, and nothing about the matter."""

@@ -26,15 +26,16 @@ class Claimed:
     tries: int
 
 
-# One probe of a partial index per open matter, instead of sorting everything that is due. Matters come in any order, so
-# that a long one does not keep a short one waiting.
+# One probe of a partial index per open matter until the handful is full, instead of sorting everything that is due.
+# Matters come in any order, so that a long one does not keep a short one waiting; the handful is counted in attempts,
+# so that matters with nothing due take no place in it. Tries have a ceiling: an outage may outlast a smallint.
 _CLAIM = text(
     """
     with work as (
       select w.agency_id, w.matter_id, w.channel
       from work_to_do w join matter m on m.agency_id = w.agency_id and m.matter_id = w.matter_id
       where w.agency_id = :agency and w.channel = :channel and m.mode = any(:modes)
-      order by random() limit :chunk
+      order by random()
     ), due as (
       select d.attempt_id
       from work w
@@ -47,7 +48,7 @@ _CLAIM = text(
       limit :chunk
     )
     update attempt a
-    set status = 'sending', tries = a.tries + 1, lease_until = now() + :lease, updated_at = now()
+    set status = 'sending', tries = least(a.tries, 9999) + 1, lease_until = now() + :lease, updated_at = now()
     from due
     where a.agency_id = :agency and a.attempt_id = due.attempt_id
     returning a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries
@@ -73,14 +74,30 @@ def claim(
     return [Claimed(*row) for row in rows]
 
 
-def put_off(tx: Tx, attempt_ids: Sequence[UUID], *, by: timedelta) -> None:
-    """Give attempts back untried in the transaction that took them, to be looked at again later."""
+def stopped_since(tx: Tx, channel: Channel, claimed: Sequence[Claimed]) -> set[UUID]:
+    """The matters of claimed attempts that a stop has come to hold since they were claimed."""
+    rows = tx.conn.execute(
+        text(
+            "select m from unnest(cast(:matters as uuid[])) m where not exists (select from work_to_do w"
+            " where w.agency_id = :agency and w.matter_id = m and w.channel = :channel)"
+        ),
+        {
+            "agency": tx.agency_id,
+            "channel": channel.value,
+            "matters": list({item.matter_id for item in claimed}),
+        },
+    )
+    return set(rows.scalars())
+
+
+def give_back(tx: Tx, claimed: Sequence[Claimed]) -> None:
+    """Give attempts back untried, in the transaction that took them."""
     tx.conn.execute(
         text(
-            "update attempt set status = 'planned', lease_until = null, tries = greatest(tries - 1, 0),"
-            " due_at = now() + :by where agency_id = :agency and attempt_id = any(:ids)"
+            "update attempt set status = 'planned', lease_until = null, tries = greatest(tries - 1, 0)"
+            " where agency_id = :agency and attempt_id = any(:ids)"
         ),
-        {"agency": tx.agency_id, "ids": list(attempt_ids), "by": by},
+        {"agency": tx.agency_id, "ids": [item.attempt_id for item in claimed]},
     )
 
 
@@ -99,31 +116,32 @@ def open_work(tx: Tx, matter_id: UUID, channels: Sequence[Channel]) -> None:
     )
 
 
+# Two conditions, because each of them has an index of its own.
+_IDLE = """
+    not exists (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id
+                and a.channel = w.channel and a.status = 'planned')
+    and not exists (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id
+                    and a.channel = w.channel and a.status = 'sending')
+"""
+_HOLD_IDLE = text(
+    f"select w.matter_id, w.channel from open_work w where w.agency_id = :agency and {_IDLE} for update skip locked"  # noqa: S608 # our own constant
+)
+_FORGET_IDLE = text(
+    "delete from open_work w using unnest(cast(:matters as uuid[]), cast(:channels as text[])) h(matter_id, channel)"  # noqa: S608 # as above
+    f" where w.agency_id = :agency and w.matter_id = h.matter_id and w.channel = h.channel and {_IDLE}"
+)
+
+
 def close_idle_work(tx: Tx) -> None:
     """Forget matters with nothing left to send.
 
-    Two statements: the rows are held first, so that whoever plans new attempts waits and then writes its row anew.
+    Two statements: the idle rows are held first, so that whoever plans new attempts waits and then writes its row anew;
+    what was planned before that is seen by the second.
     """
-    held = tx.conn.execute(
-        text("select matter_id, channel from open_work where agency_id = :agency for update skip locked"),
-        {"agency": tx.agency_id},
-    ).all()
-    if not held:
-        return
-    tx.conn.execute(
-        text(
-            "delete from open_work w"
-            " using unnest(cast(:matters as uuid[]), cast(:channels as text[])) h(matter_id, channel)"
-            " where w.agency_id = :agency and w.matter_id = h.matter_id and w.channel = h.channel and not exists"
-            " (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id"
-            "  and a.channel = w.channel and a.status in ('planned', 'sending'))"
-        ),
-        {
-            "agency": tx.agency_id,
-            "matters": [row.matter_id for row in held],
-            "channels": [row.channel for row in held],
-        },
-    )
+    held = tx.conn.execute(_HOLD_IDLE, {"agency": tx.agency_id}).all()
+    if held:
+        matters, channels = zip(*held, strict=True)
+        tx.conn.execute(_FORGET_IDLE, {"agency": tx.agency_id, "matters": list(matters), "channels": list(channels)})
 
 
 def channels_with_due_work(tx: Tx) -> list[Channel]:
@@ -137,42 +155,6 @@ def channels_with_due_work(tx: Tx) -> list[Channel]:
         {"agency": tx.agency_id},
     )
     return [Channel(channel) for channel in rows.scalars()]
-
-
-def expired_leases(tx: Tx, *, limit: int) -> list[tuple[UUID, UUID]]:
-    """(matter, attempt) of attempts whose worker has been silent past its lease."""
-    rows = tx.conn.execute(
-        text(
-            "select matter_id, attempt_id from attempt where agency_id = :agency and status = 'sending'"
-            " and lease_until < now() order by lease_until limit :limit"
-        ),
-        {"agency": tx.agency_id, "limit": limit},
-    )
-    return [(row.matter_id, row.attempt_id) for row in rows]
-
-
-def silent_attempts(
-    tx: Tx, channel: Channel, *, after: timedelta, now: datetime, limit: int
-) -> list[tuple[UUID, UUID]]:
-    """(matter, attempt) of what a carrier took and has said nothing final about for `after`, by each matter's clock."""
-    rows = tx.conn.execute(
-        text(
-            "select a.matter_id, a.attempt_id from attempt a"
-            " join matter m on m.agency_id = a.agency_id and m.matter_id = a.matter_id"
-            " where a.agency_id = :agency and a.channel = :channel and a.status = any(:waiting)"
-            " and a.handed_over_at <= cast(:now as timestamptz) + m.clock_offset - cast(:after as interval)"
-            " limit :limit"
-        ),
-        {
-            "agency": tx.agency_id,
-            "channel": channel.value,
-            "waiting": [AttemptStatus.HANDED_OVER.value, AttemptStatus.ACCEPTED.value],
-            "now": now,
-            "after": after,
-            "limit": limit,
-        },
-    )
-    return [(row.matter_id, row.attempt_id) for row in rows]
 
 
 def database_now(tx: Tx) -> datetime:

@@ -127,7 +127,8 @@ def _role_problems(conn: Connection, role: Row[tuple[bool, bool, int]]) -> list[
 def _table_problems(conn: Connection, role_oid: int) -> list[str]:
     rows = conn.execute(
         text(
-            "select c.relname as name, not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid as bare"
+            "select c.relname as name,"
+            " not (c.relrowsecurity and c.relforcerowsecurity) or c.relowner = :role_oid as bare"
             " from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'agency_id'"
             " join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'"
             " where c.relkind in ('r', 'p') and not a.attisdropped order by 1"

@@ -141,7 +141,7 @@ class Vault:
                 self._opened.popitem(last=False)
 
     def blind(self, agency_id: UUID, column: str, value: bytes) -> bytes:
-        """The keyed index of a value: equal values of one agency meet, and nobody without the key can try values out."""
+        """The keyed index of a value: equal values of one agency meet; without the key nobody can try values out."""
         return self.shared_index(column, agency_id.bytes + value)
 
     def token(self, kind: str, value: str) -> bytes:

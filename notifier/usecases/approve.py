@@ -10,19 +10,21 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, select, text
 
-from notifier.core.errors import Forbidden, Invalid, NotFound
+from notifier.core.errors import Forbidden, Invalid
 from notifier.core.events import EventType
 from notifier.core.ledger import Draft, Json
 from notifier.core.model import Channel, ContactKind, ContactPoint, KeyKind, Mode, Nondisclosure, NoticeKind, Role
 from notifier.core.plan import History, PlannedAttempt, next_attempts
 from notifier.core.policy import Evidence, Packs, PlanRow, plan_of
+from notifier.store import tables as t
 from notifier.store.attempts import NewAttempt, database_now, open_work, plan_attempts
 from notifier.store.bulk import in_chunks, insert_rows
 from notifier.store.engine import Tx
 from notifier.store.ledger import DraftSpool, append, append_many, draft, lock_chains
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.matters import take_matter
 from notifier.usecases.progress import legal_now
 
 CHUNK: Final = 1000
@@ -73,11 +75,11 @@ def approve_sending(
             telling; `real-carrier-in-test-mode`: a test must never reach a real person.
     """
     _require_approver(principal)  # (1)
-    matter = _take_matter(tx, matter_id, principal)  # (2)
+    matter = take_matter(tx, matter_id, principal)  # (2)
     if matter.mode == Mode.TEST and carriers_are_real:
         raise Invalid("real-carrier-in-test-mode", "A test matter is never sent through a carrier's own address.")
     _require_tellable(tx, matter_id)
-    lone = matter.mode == Mode.TEST and matter.lone_officer_in_test
+    lone = _may_stand_alone(tx, matter.mode)
     roster_ids, alone = _choose_lists(tx, matter_id, lists, principal=principal, lone=lone)  # (3)
     plan = plan_of([packs[pack_id] for pack_id in _bound_packs(tx, matter_id)])
     planner = _Planner(matter_id, matter.edition, plan, carrier_of, principal, database_now(tx), now)
@@ -229,19 +231,10 @@ class _Planner:
         )
 
 
-def _take_matter(tx: Tx, matter_id: UUID, principal: Principal) -> Row[tuple[str, str, bool]]:
-    row = tx.conn.execute(
-        text(
-            "select m.mode, m.edition, a.lone_officer_in_test from matter m join agency a on a.agency_id = m.agency_id"
-            " where m.agency_id = :agency and m.matter_id = :matter for no key update of m"
-        ),
-        {"agency": tx.agency_id, "matter": matter_id},
-    ).one_or_none()
-    if row is None:
-        raise NotFound("unknown-matter", "There is no such matter.")
-    if row.mode != principal.mode.value:
-        raise Forbidden("mode-mismatch", f"This is a {row.mode} matter: use a {row.mode} key.")
-    return row
+def _may_stand_alone(tx: Tx, mode: str) -> bool:
+    """Whether one officer may approve what they entered: in test mode, where the agency lets them."""
+    lone = select(t.agency.c.lone_officer_in_test).where(t.agency.c.agency_id == tx.agency_id)
+    return mode == Mode.TEST and bool(tx.conn.execute(lone).scalar_one())
 
 
 def _unapproved_rosters(tx: Tx, matter_id: UUID) -> Sequence[Row[tuple[UUID, UUID]]]:

@@ -1,45 +1,114 @@
-"""What happens because time passes: lost workers, silent carriers, idle work."""
+"""What happens because time passes: bells to ring, lost workers, silent carriers, idle work."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+from sqlalchemy import text
+
 from notifier.carriers import CARRIERS
 from notifier.carriers.timetable import Timetable
+from notifier.core.errors import Sealed
 from notifier.core.model import Actor
-from notifier.core.status import AttemptEvent, Reason
+from notifier.core.status import AWAITS_WORD, AttemptEvent, Reason
 from notifier.core.status import AttemptStatus as S
-from notifier.store.attempts import channels_with_due_work, close_idle_work, expired_leases, silent_attempts
-from notifier.store.engine import Tx
+from notifier.store.attempts import channels_with_due_work, close_idle_work
+from notifier.store.engine import Database, Tx
+from notifier.store.overdue import Expired, expired_leases, silent_attempts
+from notifier.store.vault import Cipher, Vault
 from notifier.usecases.progress import Change, record
 from notifier.usecases.receipts import some_receipt_waits
 
 LIMIT: Final = 1000
 RECEIPTS: Final = "receipts"
+SILENCE_EVERY: Final = 10  # ticks: silence is counted in hours
+IDLE_EVERY: Final = 60  # ticks: an idle matter costs one probe until it is forgotten
+PATIENCE: Final = "set local lock_timeout = '500ms'"  # a chain that somebody holds for long is left for the next tick
+
+Changes = Mapping[UUID, list[Change]]
+
+log = structlog.get_logger()
 
 
-def tick(tx: Tx, *, timetables: Mapping[str, Timetable], now: datetime) -> list[str]:
-    """Do what is due in one agency; returns the queues that have work.
-
-    (1) an attempt whose worker is gone may have been sent: unknown, never again; (2) a carrier that has said nothing
-    for its time is silent; (3) record both, matters in id order, so that nobody waits for somebody who waits for us;
-    (4) forget what has nothing left to send; (5) say which bells to ring.
-    """
-    changes: dict[UUID, list[Change]] = defaultdict(list)
-    for matter_id, attempt_id in expired_leases(tx, limit=LIMIT):  # (1)
-        changes[matter_id].append(_change(attempt_id, AttemptEvent.LOST_TRACK, {S.SENDING}, Reason.WORKER_LOST))
-    for slug, timetable in timetables.items():  # (2)
-        after = timedelta(hours=timetable.silent_after_hours)
-        for matter_id, attempt_id in silent_attempts(tx, CARRIERS[slug].channel, after=after, now=now, limit=LIMIT):
-            changes[matter_id].append(_change(attempt_id, AttemptEvent.WENT_SILENT, {S.HANDED_OVER, S.ACCEPTED}))
-    for matter_id in sorted(changes):  # (3)
-        record(tx, matter_id, changes[matter_id], now=now)
-    close_idle_work(tx)  # (4)
-    queues = [channel.value for channel in channels_with_due_work(tx)]  # (5)
+def queues_with_work(tx: Tx) -> list[str]:
+    """The queues of one agency whose bells are to be rung."""
+    queues = [channel.value for channel in channels_with_due_work(tx)]
     return [*queues, RECEIPTS] if some_receipt_waits(tx) else queues
 
 
-def _change(attempt_id: UUID, event: AttemptEvent, only_from: Collection[S], reason: Reason | None = None) -> Change:
-    return Change(attempt_id, event, Actor.system("clock"), reason=reason, only_from=frozenset(only_from))
+def catch_up(
+    db: Database, agency_id: UUID, *, vault: Vault, timetables: Mapping[str, Timetable], now: datetime, tick: int
+) -> None:
+    """Record what time alone has brought about in one agency; `tick` counts the calls, for what is not done in each.
+
+    (1) an attempt whose worker is gone may have been sent: unknown, never again; (2) a carrier that has said nothing
+    for its time is silent; (3) what has nothing left to send is forgotten.
+    """
+    with db.transaction(agency_id) as tx:
+        lost = _lost(tx, expired_leases(tx, limit=LIMIT), vault)
+    _record(db, agency_id, lost, now=now)  # (1)
+    if tick % SILENCE_EVERY == 0:
+        with db.transaction(agency_id) as tx:
+            silent = _silent(tx, timetables, now)
+        _record(db, agency_id, silent, now=now)  # (2)
+    if tick % IDLE_EVERY == 0:
+        with db.transaction(agency_id) as tx:
+            close_idle_work(tx)  # (3)
+
+
+def _record(db: Database, agency_id: UUID, changes: Changes, *, now: datetime) -> None:
+    """Each matter in a transaction of its own: what is wrong with one, or holds it, keeps no other waiting."""
+    for matter_id in sorted(changes):
+        try:
+            with db.transaction(agency_id) as tx:
+                tx.conn.execute(text(PATIENCE))
+                record(tx, matter_id, changes[matter_id], now=now)
+        except Exception as error:  # noqa: BLE001 # the next tick tries again
+            log.error("clock.matter_left", matter=str(matter_id), error=type(error).__name__)  # noqa: TRY400 # a traceback may hold values
+
+
+def _lost(tx: Tx, expired: Iterable[Expired], vault: Vault) -> Changes:
+    """What may have been sent is committed to, like what was."""
+    changes: dict[UUID, list[Change]] = defaultdict(list)
+    for one in expired:
+        kept = _kept_text(tx, one, vault)
+        cipher, values = (None, {}) if kept is None else (kept[0], {"text": kept[1]})
+        changes[one.matter_id].append(
+            Change(
+                one.attempt_id,
+                AttemptEvent.LOST_TRACK,
+                Actor.system("clock"),
+                reason=Reason.WORKER_LOST,
+                values=values,
+                cipher=cipher,
+                only_from=frozenset({S.SENDING}),
+            )
+        )
+    return changes
+
+
+def _kept_text(tx: Tx, lost: Expired, vault: Vault) -> tuple[Cipher, bytes] | None:
+    """None when it is erased or damaged: that the attempt was lost is recorded all the same."""
+    if lost.sealed is None:
+        return None
+    try:
+        cipher = vault.cipher(tx, lost.person_id)
+        return cipher, cipher.open(lost.sealed, "content.sealed", lost.attempt_id)
+    except Sealed:
+        return None
+
+
+def _silent(tx: Tx, timetables: Mapping[str, Timetable], now: datetime) -> Changes:
+    changes: dict[UUID, list[Change]] = defaultdict(list)
+    for slug, timetable in timetables.items():
+        after = timedelta(hours=timetable.silent_after_hours)
+        for matter_id, attempt_id in silent_attempts(tx, CARRIERS[slug].channel, after=after, now=now, limit=LIMIT):
+            changes[matter_id].append(_went_silent(attempt_id, AWAITS_WORD[CARRIERS[slug].channel]))
+    return changes
+
+
+def _went_silent(attempt_id: UUID, only_from: Collection[S]) -> Change:
+    return Change(attempt_id, AttemptEvent.WENT_SILENT, Actor.system("clock"), only_from=frozenset(only_from))

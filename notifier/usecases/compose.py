@@ -1,28 +1,28 @@
 """From claimed attempts to the exact words for each recipient, decrypted in memory only."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import date, datetime
+from enum import Enum, auto
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
-from notifier.core.errors import NotifierError
+from notifier.core.errors import Sealed
 from notifier.core.language import ENGLISH
 from notifier.core.model import Instrument, JudgeSigned, Mode, PostalAddress
+from notifier.core.status import Reason
 from notifier.render.content import NoticeContent
 from notifier.render.renderer import Renderer
-from notifier.store.attempts import Claimed, put_off
+from notifier.store.attempts import Claimed
 from notifier.store.bulk import insert_rows
 from notifier.store.engine import Tx
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.profile import AgencyProfile
-
-UNREAD_WAITS: Final = timedelta(minutes=10)
 
 log = structlog.get_logger()
 
@@ -42,18 +42,27 @@ class Parcel:
     address: PostalAddress | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """An attempt that cannot be written, and why. It is given up: its person is then shown as not reached."""
+
+    claimed: Claimed
+    reason: Reason
+
+
 def open_parcels(
     tx: Tx, claimed: Sequence[Claimed], *, vault: Vault, now: datetime
-) -> tuple[list[Parcel], list[Claimed]]:
-    """Load and decrypt what the attempts need; the second list holds those whose key was erased.
+) -> tuple[list[Parcel], list[Unwritten]]:
+    """Load and decrypt what the attempts need, each on its own: what is erased or damaged keeps nobody else waiting.
 
-    What is there and cannot be read is put off and told, so that it keeps nobody else waiting.
+    Raises:
+        Sealed: the installation lacks a file of its keys, which is no attempt's own fault.
     """
-    ciphers = vault.surviving(tx, {key for item in claimed for key in (item.person_id, item.matter_id)})
-    alive = [item for item in claimed if {item.person_id, item.matter_id} <= ciphers.keys()]
-    people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", alive, "person_id")
+    ciphers = open_ciphers(tx, {key for item in claimed for key in (item.person_id, item.matter_id)}, vault=vault)
+    matters = _matters(tx, claimed)
+    people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", claimed, "person_id")
     points = _by_id(
-        tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", alive, "contact_id"
+        tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", claimed, "contact_id"
     )
     recipients = {
         row.notice_id: (row.recipient_id, row.sealed)
@@ -63,27 +72,77 @@ def open_parcels(
                 " on r.agency_id = n.agency_id and r.recipient_id = n.recipient_id"
                 " where n.agency_id = :agency and n.notice_id = any(:ids)"
             ),
-            {"agency": tx.agency_id, "ids": list({item.notice_id for item in alive})},
+            {"agency": tx.agency_id, "ids": list({item.notice_id for item in claimed})},
         )
     }
     facts: dict[UUID, NoticeContent] = {}
     parcels = []
-    unread: list[UUID] = []
-    for item in alive:
+    unwritten = []
+    for item in claimed:
+        needed = [ciphers[item.person_id], ciphers[item.matter_id]]
+        if any(cipher is Lost.ERASED for cipher in needed):
+            unwritten.append(Unwritten(item, Reason.NO_TEXT))
+            continue
         try:
             if item.matter_id not in facts:
-                facts[item.matter_id] = matter_facts(tx, item.matter_id, vault=vault, now=now)
+                facts[item.matter_id] = _matter_facts(matters[item.matter_id], whole(needed[1]), now)
             sealed = people[item.person_id], points[item.contact_id], *recipients[item.notice_id]
-            parcels.append(_open(tx, item, ciphers[item.person_id], facts[item.matter_id], *sealed))
-        except (ValueError, LookupError, TypeError, NotifierError):
-            log.exception("attempt.unreadable", attempt=str(item.attempt_id))
-            unread.append(item.attempt_id)
-    put_off(tx, unread, by=UNREAD_WAITS)
-    return parcels, [item for item in claimed if not {item.person_id, item.matter_id} <= ciphers.keys()]
+            parcels.append(_open(tx.agency_id, item, whole(needed[0]), facts[item.matter_id], *sealed))
+        except Exception as error:  # noqa: BLE001 # whatever is wrong with it, it is wrong with this one
+            unwritten.append(Unwritten(item, unreadable(item.attempt_id, error)))
+    return parcels, unwritten
+
+
+class Lost(Enum):
+    """Why there is no cipher."""
+
+    ERASED = auto()
+    DAMAGED = auto()
+
+
+def open_ciphers(tx: Tx, dek_ids: Collection[UUID], *, vault: Vault) -> dict[UUID, Cipher | Lost]:
+    """The cipher of each key, or why there is none.
+
+    Raises:
+        Sealed: the installation lacks a file of its keys.
+    """
+    try:
+        found: dict[UUID, Cipher] = vault.surviving(tx, dek_ids)
+    except Sealed:
+        return {dek_id: _open_cipher(tx, dek_id, vault) for dek_id in dek_ids}
+    return {dek_id: found.get(dek_id, Lost.ERASED) for dek_id in dek_ids}
+
+
+def _open_cipher(tx: Tx, dek_id: UUID, vault: Vault) -> Cipher | Lost:
+    query = text("select kek_id from dek where agency_id = :agency and dek_id = :id")
+    kek_ids = tx.conn.execute(query, {"agency": tx.agency_id, "id": dek_id})
+    for kek_id in kek_ids.scalars():
+        vault.keys.kek(kek_id)  # raises: nobody is given up because a key file is missing
+    try:
+        return vault.surviving(tx, [dek_id]).get(dek_id, Lost.ERASED)
+    except Sealed:
+        return Lost.DAMAGED
+
+
+def whole(cipher: Cipher | Lost) -> Cipher:
+    """The cipher itself.
+
+    Raises:
+        Sealed: there is none.
+    """
+    if isinstance(cipher, Lost):
+        raise Sealed("a key does not open")
+    return cipher
+
+
+def unreadable(attempt_id: UUID, error: Exception) -> Reason:
+    """Tell of what could be neither opened nor written; an exception's text may hold a value, its type does not."""
+    log.error("attempt.unreadable", attempt=str(attempt_id), error=type(error).__name__)
+    return Reason.UNREADABLE
 
 
 def _open(
-    tx: Tx,
+    agency_id: UUID,
     item: Claimed,
     cipher: Cipher,
     facts: NoticeContent,
@@ -97,7 +156,7 @@ def _open(
     code = json.loads(cipher.open(sealed_code, "recipient.sealed", recipient_id))["code"]
     address = point.get("address")
     return Parcel(
-        tx.agency_id,
+        agency_id,
         item,
         cipher,
         replace(facts, code=code),
@@ -109,25 +168,26 @@ def _open(
     )
 
 
-def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, now: datetime) -> NoticeContent:
-    """What every notice of a matter says, without a code.
-
-    No page is named: a letter may not send people to a page that cannot take their answer yet.
-
-    Raises:
-        Sealed: the matter's key was erased.
-    """
-    row = tx.conn.execute(
+def _matters(tx: Tx, claimed: Sequence[Claimed]) -> dict[UUID, Row[Any]]:
+    rows = tx.conn.execute(
         text(
             "select a.name, a.profile, a.zone, m.mode, m.clock_offset, d.* from matter m"
             " join agency a on a.agency_id = m.agency_id"
             " join demand d on d.agency_id = m.agency_id and d.matter_id = m.matter_id"
-            " where m.agency_id = :agency and m.matter_id = :matter"
+            " where m.agency_id = :agency and m.matter_id = any(:matters)"
         ),
-        {"agency": tx.agency_id, "matter": matter_id},
-    ).one()
-    secret = json.loads(vault.cipher(tx, matter_id).open(row.sealed, "demand.sealed", row.demand_id))
-    profile = AgencyProfile.read(row.profile)
+        {"agency": tx.agency_id, "matters": list({item.matter_id for item in claimed})},
+    )
+    return {row.matter_id: row for row in rows}
+
+
+def _matter_facts(row: Row[Any], cipher: Cipher, now: datetime) -> NoticeContent:
+    """What every notice of a matter says, without a code.
+
+    No page is named: a letter may not send people to a page that cannot take their answer yet.
+    """
+    secret = json.loads(cipher.open(row.sealed, "demand.sealed", row.demand_id))
+    profile = AgencyProfile.stored(row.profile)
     return NoticeContent(
         mode=Mode(row.mode),
         letter_date=(now + row.clock_offset).astimezone(ZoneInfo(row.zone)).date(),
@@ -137,6 +197,7 @@ def matter_facts(tx: Tx, matter_id: UUID, *, vault: Vault, now: datetime) -> Not
         phone_hours=profile.hours,
         main_phone=profile.main_phone,
         interpreter_on_file=profile.interpreter_on_file,
+        other_formats_on_file=profile.other_formats_on_file,
         legal_help=profile.legal_help,
         instrument=Instrument(row.instrument),
         judge_signed=JudgeSigned(row.judge_signed),

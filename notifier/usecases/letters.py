@@ -23,9 +23,9 @@ from notifier.render.renderer import Addressee, Renderer
 from notifier.store.attempts import keep_letters, letters_to_compose
 from notifier.store.blobs import put_blobs
 from notifier.store.engine import Tx
-from notifier.store.ledger import append, sealed_draft
+from notifier.store.ledger import append, lock_chains, sealed_draft
 from notifier.store.vault import Vault
-from notifier.usecases.compose import Parcel, available_languages, keep_texts, open_parcels
+from notifier.usecases.compose import Parcel, Unwritten, available_languages, keep_texts, open_parcels, unreadable
 from notifier.usecases.progress import Change, legal_now, record
 
 CHUNK: Final = 20  # letters written in one transaction
@@ -41,20 +41,26 @@ class Mailroom:
 
 
 def compose_letters(tx: Tx, *, mailroom: Mailroom, now: datetime) -> int:
-    """Write a handful of due letters and keep them; returns how many were taken."""
-    claimed = letters_to_compose(tx, chunk=CHUNK)
+    """Write a handful of due letters and keep them; returns how many were taken.
+
+    (1) hold the letters; (2) write each on its own, giving up those that cannot be written; (3) hold the chains of all
+    their matters, in order; (4) keep what was written, and say so in the ledger.
+    """
+    claimed = letters_to_compose(tx, chunk=CHUNK)  # (1)
     if not claimed:
         return 0
-    parcels, erased = open_parcels(tx, claimed, vault=mailroom.vault, now=now)
-    unwritten = list(erased)
+    parcels, unwritten = open_parcels(tx, claimed, vault=mailroom.vault, now=now)
     written: list[tuple[Parcel, Letter]] = []
-    for parcel in parcels:
+    for parcel in parcels:  # (2)
         try:
             written.append((parcel, _write(parcel, mailroom)))
         except MissingText:
-            unwritten.append(parcel.claimed)
-    _keep(tx, written, now=now)
-    refuse_letters(tx, [(item.matter_id, item.attempt_id) for item in unwritten], now=now)
+            unwritten.append(Unwritten(parcel.claimed, Reason.NO_TEXT))
+        except Exception as error:  # noqa: BLE001 # whatever is wrong with it, it is wrong with this one
+            unwritten.append(Unwritten(parcel.claimed, unreadable(parcel.claimed.attempt_id, error)))
+    lock_chains(tx, {item.matter_id for item in claimed})  # (3)
+    _keep(tx, written, edition=mailroom.renderer.edition.id, now=now)  # (4)
+    refuse_letters(tx, [(item.claimed.matter_id, item.claimed.attempt_id, item.reason) for item in unwritten], now=now)
     return len(claimed)
 
 
@@ -71,7 +77,7 @@ def _write(parcel: Parcel, mailroom: Mailroom) -> Letter:
     )
 
 
-def _keep(tx: Tx, written: Sequence[tuple[Parcel, Letter]], *, now: datetime) -> None:
+def _keep(tx: Tx, written: Sequence[tuple[Parcel, Letter]], *, edition: str, now: datetime) -> None:
     if not written:
         return
     files = [(parcel.claimed.person_id, parcel.cipher, letter.pdf) for parcel, letter in written]
@@ -90,6 +96,7 @@ def _keep(tx: Tx, written: Sequence[tuple[Parcel, Letter]], *, now: datetime) ->
                     "pages": letter.pages,
                     "sheets": letter.sheets,
                     "blob": str(blob),
+                    "edition": edition,
                 },
                 person=parcel.claimed.person_id,
                 values={"text": letter.pdf},
@@ -113,12 +120,10 @@ def _piece_facts(parcel: Parcel, letter: Letter) -> bytes:
     ).encode()
 
 
-def refuse_letters(tx: Tx, letters: Iterable[tuple[UUID, UUID]], *, now: datetime) -> None:
-    """Give up letters that cannot be written or printed: (matter, attempt). Their people are then not reached."""
+def refuse_letters(tx: Tx, letters: Iterable[tuple[UUID, UUID, Reason]], *, now: datetime) -> None:
+    """Give up letters that cannot be written or printed: (matter, attempt, why). Their people are then not reached."""
     changes: dict[UUID, list[Change]] = defaultdict(list)
-    for matter_id, attempt_id in letters:
-        changes[matter_id].append(
-            Change(attempt_id, AttemptEvent.REFUSED, Actor.system("mailroom"), reason=Reason.NO_TEXT)
-        )
+    for matter_id, attempt_id, reason in letters:
+        changes[matter_id].append(Change(attempt_id, AttemptEvent.REFUSED, Actor.system("mailroom"), reason=reason))
     for matter_id in sorted(changes):
         record(tx, matter_id, changes[matter_id], now=now)

@@ -5,20 +5,20 @@ is written and again when a batch is closed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, insert, select, text, update
 
-from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
+from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound, Sealed
 from notifier.core.events import EventType
 from notifier.core.ledger import Json
 from notifier.core.model import Actor, KeyKind, Mode
-from notifier.core.status import AttemptEvent
+from notifier.core.status import AttemptEvent, Reason
 from notifier.render.batch import Piece, print_batch
 from notifier.store import tables as t
 from notifier.store.attempts import WrittenLetter, claim_written_letters, some_letter_is_unwritten
@@ -28,6 +28,7 @@ from notifier.store.ledger import append, lock_chains, sealed_draft
 from notifier.store.ledger import draft as plain_draft
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.compose import Lost, open_ciphers, unreadable, whole
 from notifier.usecases.letters import PDF, Mailroom, refuse_letters
 from notifier.usecases.progress import Change, record
 
@@ -47,35 +48,36 @@ def close_batch(tx: Tx, *, mailroom: Mailroom, now: datetime, at_most: int = BAT
     """Put written letters of one mode into a print batch, unless some letter is still being written; returns its id.
 
     (1) wait for the letters of the run; (2) take those that no stop holds, never live ones and test ones together, and
-    the chains of all their matters, so that nobody waits for somebody who waits for us; (3) merge them in postal order; (4) keep the batch under a key of its own; (5) hand each letter over in the ledger.
+    leave out what is erased or damaged; (3) merge them in postal order; (4) hold the chains of all their matters, in
+    order; (5) keep the batch under a key of its own; (6) hand each letter over in the ledger.
     """
     if some_letter_is_unwritten(tx):  # (1)
         return None
     for mode in Mode:
-        taken = _take(tx, mode, at_most, mailroom.vault, now)  # (2)
+        taken, spoilt = _open(tx, claim_written_letters(tx, mode, chunk=at_most), mailroom.vault)  # (2)
         if taken:
-            return _close(tx, mode, taken, mailroom, now)
+            return _close(tx, mode, taken, spoilt, mailroom, now)
+        refuse_letters(tx, spoilt, now=now)
     return None
 
 
-def _take(tx: Tx, mode: Mode, at_most: int, vault: Vault, now: datetime) -> list[WrittenLetter]:
-    """Written letters whose people have not been erased since."""
-    taken = claim_written_letters(tx, mode, chunk=at_most)
-    lock_chains(tx, {letter.matter_id for letter in taken})
-    alive = vault.surviving(tx, {letter.person_id for letter in taken})
-    erased = [letter for letter in taken if letter.person_id not in alive]
-    refuse_letters(tx, [(letter.matter_id, letter.attempt_id) for letter in erased], now=now)
-    return [letter for letter in taken if letter.person_id in alive]
+Taken = list[tuple[WrittenLetter, Piece]]
+Spoilt = list[tuple[UUID, UUID, Reason]]
 
 
-def _close(tx: Tx, mode: Mode, taken: Sequence[WrittenLetter], mailroom: Mailroom, now: datetime) -> UUID:
+def _close(tx: Tx, mode: Mode, taken: Taken, spoilt: Spoilt, mailroom: Mailroom, now: datetime) -> UUID:
     batch_id = uuid4()
     zone = ZoneInfo(tx.conn.execute(select(t.agency.c.zone)).scalar_one())
-    pieces = _pieces(tx, taken, mailroom.vault)
     printed = print_batch(  # (3)
-        batch_id.hex, pieces, closed_on=now.astimezone(zone).date(), typesetter=mailroom.renderer.typesetter
+        batch_id.hex,
+        [piece for _, piece in taken],
+        closed_on=now.astimezone(zone).date(),
+        typesetter=mailroom.renderer.typesetter,
     )
-    cipher = mailroom.vault.make(tx, [batch_id], "print_batch")[batch_id]  # (4)
+    letters = [letter for letter, _ in taken]
+    lock_chains(tx, {letter.matter_id for letter in letters} | {matter_id for matter_id, *_ in spoilt})  # (4)
+    refuse_letters(tx, spoilt, now=now)
+    cipher = mailroom.vault.make(tx, [batch_id], "print_batch")[batch_id]  # (5)
     contents = ((printed.pdf, PDF), (printed.manifest, "text/csv"), (printed.totals, PDF))
     blobs = [
         put_blobs(tx, [(batch_id, cipher, content)], purpose="print_batch", media_type=media_type, now=now)[0]
@@ -87,7 +89,7 @@ def _close(tx: Tx, mode: Mode, taken: Sequence[WrittenLetter], mailroom: Mailroo
             batch_id=batch_id,
             mode=mode.value,
             closed_at=now,
-            pieces=len(pieces),
+            pieces=len(taken),
             sheets=printed.sheets,
             pdf_blob=blobs[0],
             manifest_blob=blobs[1],
@@ -95,10 +97,10 @@ def _close(tx: Tx, mode: Mode, taken: Sequence[WrittenLetter], mailroom: Mailroo
         )
     )
     actor = Actor.system("mailroom")
-    for matter_id in sorted({letter.matter_id for letter in taken}):  # (5)
+    for matter_id in sorted({letter.matter_id for letter in letters}):  # (6)
         changes = [
             Change(letter.attempt_id, AttemptEvent.HANDED_OVER, actor, batch_id=batch_id)
-            for letter in taken
+            for letter in letters
             if letter.matter_id == matter_id
         ]
         record(tx, matter_id, changes, now=now)
@@ -106,37 +108,48 @@ def _close(tx: Tx, mode: Mode, taken: Sequence[WrittenLetter], mailroom: Mailroo
         cipher,
         EventType.PRINT_BATCH_CLOSED,
         actor,
-        {"batch": str(batch_id), "mode": mode.value, "pieces": len(pieces), "sheets": printed.sheets},
+        {"batch": str(batch_id), "mode": mode.value, "pieces": len(taken), "sheets": printed.sheets},
         values={"pdf": printed.pdf, "manifest": printed.manifest},
     )
     append(tx, tx.agency_id, [closed], at=now)
     return batch_id
 
 
-def _pieces(tx: Tx, taken: Sequence[WrittenLetter], vault: Vault) -> list[Piece]:
-    ciphers = vault.ciphers(tx, {letter.person_id for letter in taken})
+def _open(tx: Tx, letters: Sequence[WrittenLetter], vault: Vault) -> tuple[Taken, Spoilt]:
+    """Each letter on its own; the second list says which cannot be printed, and why."""
+    ciphers = open_ciphers(tx, {letter.person_id for letter in letters}, vault=vault)
     kept = {
         row.attempt_id: row.sealed
         for row in tx.conn.execute(
-            select(t.content).where(t.content.c.attempt_id.in_([letter.attempt_id for letter in taken]))
+            select(t.content).where(t.content.c.attempt_id.in_([letter.attempt_id for letter in letters]))
         )
     }
-    pieces = []
-    for letter in taken:
-        sealed = kept[letter.attempt_id]
-        facts = json.loads(ciphers[letter.person_id].open(sealed, "content.sealed", letter.attempt_id))
-        pieces.append(
-            Piece(
-                piece_id=letter.attempt_id.hex,
-                pdf=get_blob(tx, letter.blob_id, vault=vault),
-                address_lines=tuple(facts["address_lines"]),
-                postal_code=facts["postal_code"],
-                sort_key=tuple(facts["sort_key"]),
-                pages=facts["pages"],
-                sheets=facts["sheets"],
-            )
-        )
-    return pieces
+    taken: Taken = []
+    spoilt: Spoilt = []
+    for letter in letters:
+        cipher = ciphers[letter.person_id]
+        if cipher is Lost.ERASED:
+            spoilt.append((letter.matter_id, letter.attempt_id, Reason.NO_TEXT))
+            continue
+        try:
+            facts = whole(cipher).open(kept[letter.attempt_id], "content.sealed", letter.attempt_id)
+            taken.append((letter, _piece(letter, json.loads(facts), get_blob(tx, letter.blob_id, vault=vault))))
+        except (Sealed, LookupError, ValueError, TypeError) as error:
+            reason = unreadable(letter.attempt_id, error)
+            spoilt.append((letter.matter_id, letter.attempt_id, reason))
+    return taken, spoilt
+
+
+def _piece(letter: WrittenLetter, facts: Mapping[str, Any], pdf: bytes) -> Piece:
+    return Piece(
+        piece_id=letter.attempt_id.hex,
+        pdf=pdf,
+        address_lines=tuple(facts["address_lines"]),
+        postal_code=facts["postal_code"],
+        sort_key=tuple(facts["sort_key"]),
+        pages=facts["pages"],
+        sheets=facts["sheets"],
+    )
 
 
 def list_batches(tx: Tx, *, principal: Principal) -> list[RowMapping]:

@@ -1,7 +1,7 @@
 """What an agency prints of itself on every notice, checked when it is entered."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
@@ -22,6 +22,9 @@ class AgencyProfile(BaseModel):
     main_phone: Line = Field(description="The number on the agency's own website, to check that a letter is real.")
     return_address: tuple[Line, ...] = Field(min_length=2, max_length=4)
     interpreter_on_file: bool = Field(description='Only with an interpreter contract is "any language" printed.')
+    other_formats_on_file: bool = Field(
+        default=False, description="Only where somebody makes them are large print, Braille and signing offered."
+    )
     legal_help: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = ()
 
     @field_validator("help_phone", "main_phone")
@@ -53,6 +56,14 @@ class AgencyProfile(BaseModel):
             ]
             code, detail = "invalid-agency-profile", "What the agency prints of itself is incomplete."
             raise Invalid(code, detail, findings) from None
+
+    @classmethod
+    def stored(cls, kept: Mapping[str, object]) -> Self:
+        """What was checked when it was entered, as the database gives it back: it is not checked again."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()
+        }
+        return cls.model_construct(**fields)
 
     @property
     def hours(self) -> PhoneHours:

@@ -1,10 +1,11 @@
 """What happened to attempts, applied in one place: status, ledger and times change together or not at all."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import Row, text
@@ -35,6 +36,8 @@ EVENT_TYPE: Mapping[AttemptEvent, EventType] = MappingProxyType(
 )
 
 
+IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._@:+-]{1,100}")
+
 # A receipt may overtake the answer to our own request: that the message left, and its text, is recorded all the same.
 LEFT_US = frozenset({AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK})
 
@@ -43,6 +46,7 @@ LEFT_US = frozenset({AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK})
 class Change:
     """One thing that happened to one attempt. `values` are committed to in the ledger, under `cipher`.
 
+    What a carrier says in `carrier_ref` and `carrier_code` is kept when it is an identifier, and dropped otherwise.
     `only_from`: what time alone has brought about; dropped without a word when the attempt stands elsewhere by now.
     """
 
@@ -73,7 +77,8 @@ def legal_now(tx: Tx, matter_id: UUID, now: datetime) -> datetime:
 def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime) -> dict[UUID, AttemptStatus]:
     """Apply changes in order to attempts of one matter; returns the status of each attempt afterwards.
 
-    (1) hold the matter's chain, so that nobody else moves these attempts; (2) read where they stand; (3) advance each
+    (1) hold the matter's chain, which everybody takes first; (2) hold the attempts and read where they stand, for a
+    worker may be about to claim them; (3) advance each
     by the transition table, keeping what does not fit as an ignored receipt; (4) write rows and events together;
     (5) what is to be sent after all is open work again.
     """
@@ -84,7 +89,7 @@ def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime)
     status = {attempt_id: AttemptStatus(row.status) for attempt_id, row in attempts.items()}
     drafts: list[Draft] = []
     updates: dict[UUID, _Update] = {}
-    for change in changes:  # (3)
+    for change in map(_plain, changes):  # (3)
         row, before = attempts[change.attempt_id], status[change.attempt_id]
         if before not in change.only_from:
             continue
@@ -102,6 +107,15 @@ def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime)
     if again:  # (5)
         open_work(tx, matter_id, [Channel(channel) for channel in sorted(again)])
     return status
+
+
+def _plain(change: Change) -> Change:
+    return replace(change, carrier_ref=_identifier(change.carrier_ref), carrier_code=_identifier(change.carrier_code))
+
+
+def _identifier(word: str | None) -> str | None:
+    """A carrier's own word goes into the ledger for good: nothing that could be a sentence, or a person."""
+    return word if word is not None and IDENTIFIER.fullmatch(word) else None
 
 
 @dataclass(slots=True)
@@ -131,7 +145,7 @@ def _read(tx: Tx, attempt_ids: set[UUID]) -> dict[UUID, Row[tuple[UUID, UUID, st
     rows = tx.conn.execute(
         text(
             "select attempt_id, person_id, channel, carrier, status, tries from attempt"
-            " where agency_id = :agency and attempt_id = any(:ids)"
+            " where agency_id = :agency and attempt_id = any(:ids) order by attempt_id for no key update"
         ),
         {"agency": tx.agency_id, "ids": list(attempt_ids)},
     )
@@ -173,7 +187,9 @@ update attempt a set
   reason = case when u.moved then u.reason else a.reason end,
   carrier_code = case when u.moved then u.carrier_code else a.carrier_code end, due_at = coalesce(u.retry_at, a.due_at),
   batch_id = coalesce(u.batch_id, a.batch_id),
-  handed_over_at = case when u.handed_over then coalesce(a.handed_over_at, %(at)b) else a.handed_over_at end
+  handed_over_at = case
+    when u.handed_over and (a.handed_over_at is null or u.moved and u.status = 'accepted' and a.channel = 'letter')
+    then %(at)b else a.handed_over_at end
 from unnest(%(ids)b::uuid[], %(status)b::text[], %(ref)b::text[], %(reason)b::text[], %(code)b::text[],
             %(retry)b::timestamptz[], %(batch)b::uuid[], %(over)b::bool[], %(moved)b::bool[])
   as u(attempt_id, status, carrier_ref, reason, carrier_code, retry_at, batch_id, handed_over, moved)
@@ -193,7 +209,7 @@ def _write(
             {
                 "agency": tx.agency_id,
                 "now": now,
-                "at": at,  # the silence that follows is counted on the matter's own clock
+                "at": at,  # silence is counted on the matter's own clock, that of a letter from its mailing
                 "ids": list(updates),
                 "status": [status[attempt_id].value for attempt_id in updates],
                 "ref": [row.carrier_ref for row in rows],

@@ -53,26 +53,18 @@ def _keep(
     reason: str,
     vault: Vault,
 ) -> int:
-    """Keep values, each told apart by its element and the address it came to."""
+    """Keep values; an element that came to the same address before is kept already."""
+    told_apart_by = carrier.encode(), callback.url.encode("utf-8", "replace")
     with db.no_agency() as conn:
         kek_id = vault.keys.require_current(conn)
+        kek = vault.keys.kek(kek_id)
+        common = {"carrier": carrier, "received_at": callback.received_at, "reason": reason, "kek_id": kek_id}
         rows = []
         for raw, value in values:
             quarantine_id = uuid4()
-            cipher = Cipher(quarantine_id, vault.keys.kek(kek_id))
-            rows.append(
-                {
-                    "quarantine_id": quarantine_id,
-                    "carrier": carrier,
-                    "received_at": callback.received_at,
-                    "reason": reason,
-                    "kek_id": kek_id,
-                    "digest": vault.shared_index(
-                        "quarantine", digest(carrier.encode(), callback.url.encode("utf-8", "replace"), raw)
-                    ),
-                    "sealed": cipher.seal(value, "quarantine.sealed", quarantine_id),
-                }
-            )
+            index = vault.shared_index("quarantine", digest(*told_apart_by, raw))
+            sealed = Cipher(quarantine_id, kek).seal(value, "quarantine.sealed", quarantine_id)
+            rows.append(common | {"quarantine_id": quarantine_id, "digest": index, "sealed": sealed})
         added = insert(t.quarantine).on_conflict_do_nothing(index_elements=["digest"])
         return len(conn.execute(added.returning(t.quarantine.c.quarantine_id), rows).all())
 

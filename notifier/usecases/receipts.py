@@ -26,7 +26,7 @@ from notifier.usecases.progress import Change, record
 from notifier.usecases.quarantine import forget_old_quarantine, quarantine_strays, whole_request
 
 BATCH: Final = 500
-# Long enough to prove a carrier's signature in a dispute about a delivery; one person's erasure cannot take it back.
+# Time to prove the signature over the whole of it; not longer, because nobody's erasure takes a part out of it.
 BODIES_KEPT: Final = timedelta(days=30)
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select, update
 
 from notifier.carriers import CARRIERS
-from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
+from notifier.core.errors import Conflict, Forbidden, Invalid
 from notifier.core.events import EventType
 from notifier.core.ledger import Json
 from notifier.core.model import Channel, KeyKind
@@ -16,6 +15,7 @@ from notifier.store import tables as t
 from notifier.store.engine import Tx
 from notifier.store.ledger import append, draft
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.matters import find_matter
 from notifier.usecases.progress import legal_now
 
 
@@ -62,7 +62,7 @@ def place_stop(
     if matter_id is None and channel is None:
         raise Invalid("stop-of-nothing", "Name a matter, a channel or a carrier.")
     if matter_id is not None:
-        _mode_of(tx, matter_id)
+        find_matter(tx, matter_id)  # whichever mode: holding is anybody's
     stop_id = uuid4()
     scope = "carrier" if carrier else "channel" if channel else "matter"
     tx.conn.execute(
@@ -97,8 +97,8 @@ def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: dat
         Forbidden: `second-officer-needed`, `personal-key-needed`; `mode-mismatch`: a test key sets nothing live going.
     """
     principal.require(Scope.SENDING_STOP)
-    if matter_id is not None and _mode_of(tx, matter_id) != principal.mode.value:
-        raise Forbidden("mode-mismatch", "A test key is for test matters, a live key for live ones.")
+    if matter_id is not None:
+        find_matter(tx, matter_id, principal)
     in_force = tx.conn.execute(
         select(t.stop)
         .where(t.stop.c.lifted_at.is_(None), t.stop.c.matter_id.is_not_distinct_from(matter_id))
@@ -134,10 +134,3 @@ def _append(
 ) -> None:
     at = now if matter_id is None else legal_now(tx, matter_id, now)
     append(tx, matter_id or tx.agency_id, [draft(event, principal.actor, data)], at=at)
-
-
-def _mode_of(tx: Tx, matter_id: UUID) -> str:
-    mode = tx.conn.execute(select(t.matter.c.mode).where(t.matter.c.matter_id == matter_id)).scalar_one_or_none()
-    if mode is None:
-        raise NotFound("unknown-matter", "There is no such matter.")
-    return cast("str", mode)

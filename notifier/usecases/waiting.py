@@ -27,7 +27,7 @@ case
     select w.silence from unnest(cast(:carriers as text[]), cast(:silences as interval[])) w(carrier, silence)
     where w.carrier = a.carrier)
 end
-"""
+"""  # noqa: S608 # our own constants
 
 
 def silence_of(timetables: Mapping[str, Timetable]) -> dict[str, timedelta]:

@@ -102,6 +102,12 @@ BAD_MATTERS: dict[str, tuple[bytes, str, str, str]] = {
         "/demand/record_types/1",
         "unknown_record_type",
     ),
+    "an issuer that no letter could name": (
+        json.dumps(new_matter(demand=demand(issuer="\N{HANGUL SYLLABLE GIM} Office"))).encode(),
+        "cannot-be-printed",
+        "/demand/issuer",
+        "no_glyph",
+    ),
     "an impossible date": (
         json.dumps(new_matter(demand=demand(received_on="2026-02-30"))).encode(),
         "invalid-body",

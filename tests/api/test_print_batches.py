@@ -79,6 +79,20 @@ def test_a_batch_of_another_agency_does_not_exist(batch: str, client: FlaskClien
     assert answer.get_json()["code"] == "unknown-print-batch"
 
 
+def test_a_stopped_batch_is_a_conflict_that_says_so(batch: str, machine: Caller, approver: Caller) -> None:
+    matter = machine.get("/v1/matters").get_json()["matters"][0]["matter_id"]
+    assert machine.post(f"/v1/matters/{matter}/stop", {"reason": "safety"}).status_code == 200
+    mailed = approver.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    for answer in (approver.get(f"/v1/print-batches/{batch}/pdf"), mailed):
+        assert (answer.status_code, answer.get_json()["code"]) == (409, "stopped")
+
+
+def test_a_machine_key_sees_no_batch(batch: str, machine: Caller) -> None:
+    for address in ("/v1/print-batches", f"/v1/print-batches/{batch}/pdf"):
+        answer = machine.get(address)
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "scope-missing")
+
+
 def test_a_file_that_a_batch_does_not_have_is_not_found(batch: str, approver: Caller) -> None:
     answer = approver.get(f"/v1/print-batches/{batch}/secrets")
     assert (answer.status_code, answer.get_json()["code"]) == (404, "unknown-file")

@@ -67,6 +67,7 @@ def test_everybody_is_accounted_for(service: Service, office: Office, machine: C
     ids = [each["person_id"] for each in machine.get(f"/v1/matters/{matter}/people").get_json()["people"]]
     arrived = attempts_of(machine, ids[0])["sms"]
     happen(service, office, matter, arrived, AttemptEvent.ACCEPTED, AttemptEvent.ARRIVED)
+    happen(service, office, matter, attempts_of(machine, ids[0])["email"], AttemptEvent.REFUSED)
     for attempt in attempts_of(machine, ids[1]).values():
         happen(service, office, matter, attempt, AttemptEvent.REFUSED)
     for attempt in attempts_of(machine, ids[2]).values():
@@ -97,8 +98,9 @@ def test_a_timeline_tells_what_happened_and_what_it_proves(
     matter = open_matter(machine, people=[person(1)])
     approver.post(f"/v1/matters/{matter}/approve")
     one = machine.get(f"/v1/matters/{matter}/people").get_json()["people"][0]["person_id"]
-    attempt = attempts_of(machine, one)["sms"]
-    happen(service, office, matter, attempt, AttemptEvent.ACCEPTED, AttemptEvent.ARRIVED)
+    attempts = attempts_of(machine, one)
+    happen(service, office, matter, attempts["email"], AttemptEvent.REFUSED)
+    happen(service, office, matter, attempts["sms"], AttemptEvent.ACCEPTED, AttemptEvent.ARRIVED)
     shown = machine.get(f"/v1/people/{one}").get_json()
     told = [(entry["what"], entry["actor"]["kind"]) for entry in shown["timeline"]]
     assert told[:2] == [("person.listed", "officer"), ("notice.ordered", "officer")]

@@ -220,6 +220,15 @@ def test_a_good_element_is_read_whatever_stands_beside_it(elements: list[Any], p
             assert text is None or (text.isascii() and text.isprintable() and len(text) <= 100)
 
 
+@quick
+@given(st.lists(ANY_JSON, max_size=5), st.sampled_from([None, 2, "\t\r\n"]), st.booleans())
+def test_each_receipt_has_its_element_as_it_came(elements: list[Any], indent: int | str | None, is_ascii: bool) -> None:  # noqa: FBT001
+    body = json.dumps(elements, indent=indent, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass") + b"\r\n"
+    raws = [receipt.raw for receipt in SendGridReceipts(public_keys=[PUBLIC], codes={}).parse(callback(body))]
+    assert [json.dumps(json.loads(raw)) for raw in raws] == [json.dumps(element) for element in elements]
+    assert all(raw in body for raw in raws)
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[", b"\xff", b"[" * 100_000, b"1" * 5000, b'"text"'])
 def test_a_body_that_is_no_array_is_one_unreadable_receipt(reader: SendGridReceipts, body: bytes) -> None:
     [receipt] = reader.parse(callback(body))

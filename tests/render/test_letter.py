@@ -91,6 +91,23 @@ def test_with_dates_both_are_printed_in_words_and_as_iso_dates(renderer: Rendere
     assert "debe actuar a más tardar el martes, 15 de diciembre de 2026 (2026-12-15)" in spanish(renderer, DATED)
 
 
+def test_what_silence_leads_to_is_said_with_the_letters_own_date_or_with_none(renderer: Renderer) -> None:
+    dated, undated = english(renderer, DATED), english(renderer)
+    assert "we will decide under the law after Monday, December 28, 2026 (2026-12-28)." in dated
+    assert "decidiremos según la ley después del lunes, 28 de diciembre de 2026" in spanish(renderer, DATED)
+    assert "we will decide under the law after the date that we will tell you." in undated
+    assert "more time" not in undated
+    assert all("Silence is not consent." in printed for printed in (dated, undated))
+
+
+def test_other_forms_are_offered_only_where_somebody_makes_them(renderer: Renderer) -> None:
+    with_them = replace(CONTENT, other_formats_on_file=True)
+    assert "Braille" not in english(renderer)
+    assert "large print, in Braille or in sign language" in english(renderer, with_them)
+    assert "letra grande, en braille o en lengua de señas" in spanish(renderer, with_them)
+    assert "We can read this letter to you on the phone." in english(renderer)
+
+
 def test_that_nothing_was_given_is_printed_only_when_somebody_attested_it(renderer: Renderer) -> None:
     sentence = "We have not given them anything about you."
     attested = replace(CONTENT, nothing_given_attested_on=date(2026, 11, 20))

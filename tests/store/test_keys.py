@@ -167,5 +167,22 @@ def test_a_destroyed_key_is_gone(tmp_path: Path) -> None:
         ring.kek(kek_id)
 
 
+def test_a_key_that_another_process_destroyed_is_gone_from_memory_within_a_minute(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    clock = [0.0]
+    elsewhere, ring = KeyRing(folder), KeyRing(folder, clock=lambda: clock[0])
+    old, new = (elsewhere.make_kek()[0] for _ in range(2))
+    key = ring.kek(old)
+    elsewhere.destroy_kek(old)
+    clock[0] = 59.9
+    assert ring.kek(old) == key
+    clock[0] = 60.0
+    ring.kek(new)
+    assert key not in [kept for _, kept in vars(ring)["_loaded"].values()]
+    with pytest.raises(Sealed, match="missing"):
+        ring.kek(old)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -16,6 +16,7 @@ from tests.store.conftest import as_superuser
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
+OWN = "agency_id = nullif(current_setting('app.agency', true), '')::uuid"
 # What is done to the server, how it is undone, and what the refusal must name.
 SPOILT = {
     "a superuser": (
@@ -61,7 +62,32 @@ SPOILT = {
     "a policy that shows everything": (
         "create policy everything on person to notifier_app using (true)",
         "drop policy everything on person",
-        ["person", "everything"],
+        ["person", "other policies than ours"],
+    ),
+    "our policy, widened": (
+        "alter policy own_agency on person using (true)",
+        f"alter policy own_agency on person using ({OWN})",
+        ["person", "other policies than ours"],
+    ),
+    "our policy, for everybody": (
+        "alter policy own_agency on receipt to public",
+        "alter policy own_agency on receipt to notifier_app",
+        ["receipt", "other policies than ours"],
+    ),
+    "a policy that was dropped": (
+        "drop policy own_agency on blob",
+        f"create policy own_agency on blob to notifier_app using ({OWN})",
+        ["blob", "other policies than ours"],
+    ),
+    "a directory that anybody may write in": (
+        "alter policy own_agency on directory with check (true)",
+        f"alter policy own_agency on directory with check ({OWN})",
+        ["directory", "other policies than ours"],
+    ),
+    "a directory without policies": (
+        "alter table directory disable row level security",
+        "alter table directory enable row level security",
+        ["directory", "not under forced row-level security"],
     ),
 }
 

@@ -104,6 +104,14 @@ def test_a_row_cannot_be_written_for_another_agency(
 
 
 @every_tenant_table
+def test_only_where_rows_end_they_can_be_deleted(db: Database, office: Office, table: Table) -> None:
+    if table.name in {"blob", "content", "dek", "open_work"}:
+        return
+    with pytest.raises(ProgrammingError, match="permission denied"), rolled_back(db, office.agency_id) as tx:
+        tx.conn.execute(table.delete())
+
+
+@every_tenant_table
 def test_another_agencys_rows_cannot_be_changed_or_deleted(
     db: Database, office: Office, other_office: Office, table: Table
 ) -> None:
@@ -112,7 +120,7 @@ def test_another_agencys_rows_cannot_be_changed_or_deleted(
     with rolled_back(db, office.agency_id) as tx:
         theirs = update(table).where(table.c.agency_id == other_office.agency_id).values({column: value})
         assert tx.conn.execute(theirs).rowcount == 0
-        if table is not t.event:
+        if table in {t.blob, t.content, t.dek, t.open_work}:
             assert tx.conn.execute(table.delete().where(table.c.agency_id == other_office.agency_id)).rowcount == 0
 
 
@@ -150,8 +158,27 @@ def test_an_event_cannot_be_deleted(db: Database, office: Office) -> None:
 
 def test_the_directory_holds_no_personal_data_and_cannot_be_changed(db: Database, office: Office) -> None:
     assert [column.name for column in t.directory.c] == ["kind", "token", "agency_id", "ref"]
-    with pytest.raises(ProgrammingError, match="permission denied"), rolled_back(db, office.agency_id) as tx:
-        tx.conn.execute(text("update directory set ref = ref"))
+    for command in ("update directory set ref = ref", "delete from directory"):
+        with pytest.raises(ProgrammingError, match="permission denied"), rolled_back(db, office.agency_id) as tx:
+            tx.conn.execute(text(command))
+
+
+def test_an_agency_makes_entries_in_the_directory_for_itself_only(
+    db: Database, office: Office, other_office: Office
+) -> None:
+    entry = {"kind": "api_key", "token": b"x", "ref": office.agency_id}
+    with rolled_back(db, office.agency_id) as tx:
+        tx.conn.execute(insert(t.directory).values(entry | {"agency_id": office.agency_id}))
+    with pytest.raises(ProgrammingError, match="row-level security"), rolled_back(db, office.agency_id) as tx:
+        tx.conn.execute(insert(t.directory).values(entry | {"agency_id": other_office.agency_id}))
+    with pytest.raises(ProgrammingError, match="row-level security"), db.no_agency() as connection:
+        connection.execute(insert(t.directory).values(entry | {"agency_id": office.agency_id}))
+
+
+def test_everybody_finds_the_agency_of_an_entry(db: Database, office: Office, other_office: Office) -> None:
+    with db.no_agency() as connection:
+        known = set(connection.execute(select(t.directory.c.agency_id)).scalars())
+    assert {office.agency_id, other_office.agency_id} <= known
 
 
 def test_an_agency_that_is_no_uuid_opens_nothing(db: Database) -> None:

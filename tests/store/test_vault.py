@@ -148,10 +148,12 @@ def test_a_wrapped_key_does_not_open_under_another_name_or_agency(
             Vault(open_keyring(key_dir)).cipher(tx, dek_id)
 
 
-def test_equal_values_meet_in_the_blind_index_of_one_column_only(vault: Vault) -> None:
-    assert vault.blind("contact_point", b"x") == vault.blind("contact_point", b"x")
-    assert vault.blind("contact_point", b"x") != vault.blind("contact_point", b"y")
-    assert vault.blind("contact_point", b"x") != vault.blind("person.external_id", b"x")
+def test_equal_values_meet_in_the_blind_index_of_one_agencys_column_only(vault: Vault) -> None:
+    one, other = UUID(int=1), UUID(int=2)
+    assert vault.blind(one, "contact_point", b"x") == vault.blind(one, "contact_point", b"x")
+    assert vault.blind(one, "contact_point", b"x") != vault.blind(one, "contact_point", b"y")
+    assert vault.blind(one, "contact_point", b"x") != vault.blind(one, "person.external_id", b"x")
+    assert vault.blind(one, "contact_point", b"x") != vault.blind(other, "contact_point", b"x")
     assert vault.token("code", "x") != vault.token("api_key", "x")
 
 

@@ -59,12 +59,14 @@ class Died(BaseException):
 
 def said(desk: Desk, attempt_id: UUID, event: AttemptEvent) -> CarrierReceipt:
     """One thing that Twilio could say, never said before."""
+    sid = f"SM{uuid4().hex}"
     return CarrierReceipt(
-        dedupe=uuid4().hex,
+        dedupe=f"{sid}:{event.value}",
         carrier_word=event.value,
         event=event,
         agency_id=desk.office.agency_id,
         attempt_id=attempt_id,
+        raw=f"MessageSid={sid}&MessageStatus={event.value}".encode(),
         carrier_ref="SM" + "0" * 32,
         reason=Reason.UNSPECIFIED if event in BAD_NEWS else None,
     )

@@ -5,8 +5,9 @@ in any order.
 """
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,12 +27,13 @@ from notifier.store.engine import Tx
 from notifier.store.ledger import read_chain, verify
 from notifier.usecases.access import Principal
 from notifier.usecases.approve import Approved, approve_sending
-from notifier.usecases.clock import tick
+from notifier.usecases.clock import catch_up, queues_with_work
 from notifier.usecases.dispatch import Sender, dispatch
 from notifier.usecases.intake import NewMatter, create_matter
 from notifier.usecases.letters import Mailroom, compose_letters
 from notifier.usecases.mailroom import close_batch
 from notifier.usecases.people import ListReceived, add_people
+from notifier.usecases.places import Places
 from notifier.usecases.receipts import Stored, apply_receipts, store_receipts
 from tests.installation import DEMAND, Office
 from tests.sandbox import MAILBOX, NUMBER, Catcher, Sandbox
@@ -115,28 +117,48 @@ class Desk:
 
     # What workers do.
 
-    def send(self, *channels: Channel, workers: int = 1, modes: Sequence[Mode] = tuple(Mode), **changes: object) -> int:
+    def send(
+        self,
+        *channels: Channel,
+        workers: int = 1,
+        modes: Sequence[Mode] = tuple(Mode),
+        handfuls: int | None = None,
+        **changes: object,
+    ) -> int:
         """Send what is due, with so many workers at once; returns how many attempts they claimed.
 
-        `changes` are made to the carrier's timetable.
+        `handfuls` is how many each takes at most; `changes` are made to the carrier's timetable.
         """
 
         async def work() -> int:
             made = [self.sender(channel, **changes) for channel in channels for _ in range(workers)]
             senders = [replace(sender, modes=modes) for sender in made]
             try:
-                return sum(await asyncio.gather(*(self._send(sender) for sender in senders)))
+                return sum(await asyncio.gather(*(self._send(sender, handfuls) for sender in senders)))
             finally:
                 for sender in senders:
                     await sender.carrier.close()
 
         return asyncio.run(work())
 
-    async def _send(self, sender: Sender) -> int:
-        count = 0
-        while claimed := await dispatch(self.office.agency_id, sender=sender, now=now()):
+    async def _send(self, sender: Sender, handfuls: int | None) -> int:
+        count = taken = 0
+        while taken != handfuls and (claimed := await dispatch(self.office.agency_id, sender=sender, now=now())):
             count += claimed
+            taken += 1
         return count
+
+    def dispatch(self, change: Callable[[Sender], Sender], **changes: object) -> int:
+        """Send one handful of text messages with a sender that is changed first."""
+
+        async def work() -> int:
+            sender = self.sender(Channel.SMS, **changes)
+            try:
+                return await dispatch(self.office.agency_id, sender=change(sender), now=now())
+            finally:
+                await sender.carrier.close()
+
+        return asyncio.run(work())
 
     def sender(self, channel: Channel, **changes: object) -> Sender:
         """A sender with short time-outs; call it inside a running loop."""
@@ -161,7 +183,8 @@ class Desk:
                 sender_name="",
                 wire=quick,
             )
-        return Sender(self.service.db, self.service.vault, self.service.renderer, carrier, quick)
+        service = self.service
+        return Sender(service.db, service.vault, service.renderer, carrier, quick, Places(quick))
 
     def mailroom(self) -> Mailroom:
         return Mailroom(self.service.vault, self.service.renderer)
@@ -212,9 +235,19 @@ class Desk:
         self.receive()
         self.apply()
 
-    def tick(self) -> list[str]:
+    def tick(self, number: int = 0) -> list[str]:
+        """One tick of the clock, by default one that does everything; returns the queues that have work after it."""
+        service = self.service
+        catch_up(
+            service.db,
+            self.office.agency_id,
+            vault=service.vault,
+            timetables=service.timetables,
+            now=now(),
+            tick=number,
+        )
         with self.tx() as tx:
-            return tick(tx, timetables=self.service.timetables, now=now())
+            return queues_with_work(tx)
 
     # What is to be seen.
 
@@ -240,6 +273,12 @@ class Desk:
 
     def events(self, matter_id: UUID) -> Counter[str]:
         return Counter(row.type for row in self.rows("select type from event where chain_id = :chain", chain=matter_id))
+
+    def said(self, matter_id: UUID, event_type: str) -> list[dict[str, Any]]:
+        """The events of one type in a matter, as they stand in the ledger."""
+        with self.tx() as tx:
+            leaves = [json.loads(body) for body in read_chain(tx, matter_id)]
+        return [leaf for leaf in leaves if leaf["type"] == event_type]
 
     def taken(self, matter_id: UUID) -> Counter[str]:
         """How often the carriers took each attempt of a matter, by their own record."""

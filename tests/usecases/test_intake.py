@@ -2,8 +2,10 @@
 
 import json
 import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -108,6 +110,14 @@ def test_somebody_who_is_in_the_matter_already_keeps_the_whole_list_out(desk: De
     assert everything(desk) == {"person": 1, "roster": 1, "code": 1}
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_the_same_id_written_in_another_way_is_the_same_person(desk: Desk, form: Any) -> None:
+    matter_id = desk.matter(person("Peña-1"))
+    with pytest.raises(Invalid, match="duplicate-external-id"):
+        desk.add(matter_id, [person(unicodedata.normalize(form, "Peña-1"))])
+    desk.add(matter_id, [person("Pena-1")])
+
+
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (3, 1400)])
 def test_somebody_who_is_in_a_list_twice_keeps_it_out(desk: Desk, first: int, second: int) -> None:
     matter_id = desk.matter()
@@ -172,6 +182,13 @@ def test_a_matters_number_is_used_once(desk: Desk) -> None:
     assert "2026-118" not in f"{caught.value}{caught.value.findings}"
     assert everything(desk)["person"] == 0
     desk.matter(external_id="2026-119")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_matters_number_written_in_another_way_is_the_same_number(desk: Desk, form: Any) -> None:
+    desk.matter(external_id="Expediente-Ñ-1")
+    with pytest.raises(Invalid, match="duplicate-matter"):
+        desk.matter(external_id=unicodedata.normalize(form, "Expediente-Ñ-1"))
 
 
 def test_a_matters_number_is_used_once_even_by_two_at_once(desk: Desk) -> None:

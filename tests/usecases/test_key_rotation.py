@@ -28,7 +28,7 @@ from notifier.store.migrate import migrate
 from notifier.store.vault import Cipher, Vault, unwrap
 from notifier.usecases.intake import NewMatter, create_matter
 from notifier.usecases.key_rotation import Rotation, rotate
-from notifier.usecases.receipts import quarantine
+from notifier.usecases.quarantine import quarantine
 from tests.installation import DEMAND, NOW, Office, open_office
 
 ROOT = Path(__file__).resolve().parents[2]

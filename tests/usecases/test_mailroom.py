@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,14 +15,19 @@ import pytest
 from sqlalchemy import text
 
 from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
-from notifier.core.model import KeyKind, Mode
+from notifier.core.model import Channel, KeyKind, Mode
+from notifier.core.status import PersonOutcome
 from notifier.store.engine import Tx
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.clock_offset import advance_clock
 from notifier.usecases.letters import compose_letters
 from notifier.usecases.mailroom import Mailed, batch_file, close_batch, declare_mailed, list_batches
+from notifier.usecases.reading import MatterRead, read_matter
+from notifier.usecases.reading_people import list_people, read_person
+from notifier.usecases.stops import lift_stops, place_stop
 from tests.installation import open_office
-from tests.usecases.around import Died, erase, key_of
-from tests.usecases.desk import ADDRESS, Desk, now, person
+from tests.usecases.around import Died, erase, key_of, own_key
+from tests.usecases.desk import ADDRESS, Desk, mailbox, now, person
 
 DENVER = ZoneInfo("America/Denver")
 
@@ -78,7 +84,7 @@ def test_another_agencys_batch_is_unknown(desk: Desk) -> None:
     with pytest.raises(NotFound, match="unknown-print-batch"):
         part(desk, batch_id, "envelopes")
     with stranger.tx() as tx:
-        assert list_batches(tx) == []
+        assert list_batches(tx, principal=stranger.office.approver) == []
 
 
 def test_no_batch_is_closed_while_a_letter_is_being_written(desk: Desk) -> None:
@@ -157,6 +163,20 @@ def test_an_erased_persons_letter_is_not_printed_and_the_others_are(desk: Desk, 
     assert desk.one("select pieces from print_batch") == 1
 
 
+def test_a_written_letter_that_was_damaged_holds_nobody_elses_back(desk: Desk) -> None:
+    damaged, other = desk.approved(person(post=True)), desk.approved(person(post=True))
+    desk.compose()
+    with desk.tx() as tx:
+        tx.conn.execute(
+            text("update content set sealed = 'spoilt' where attempt_id = :id"),
+            {"id": desk.only_attempt(damaged).attempt_id},
+        )
+    assert desk.print() is not None
+    assert desk.statuses(damaged) == {"failed": 1}
+    assert desk.only_attempt(damaged).reason == "unreadable"
+    assert desk.statuses(other) == {"handed_over": 1}
+
+
 def test_live_letters_and_test_letters_never_lie_in_one_batch(desk: Desk) -> None:
     uploader = key_of(desk, desk.office.uploader.officer_id, mode=Mode.LIVE)
     test, live = desk.approved(person(post=True)), desk.matter()
@@ -173,6 +193,12 @@ def test_live_letters_and_test_letters_never_lie_in_one_batch(desk: Desk) -> Non
     (live_batch,) = [batch for batch, mode in batches.items() if mode == "live"]
     with pytest.raises(Forbidden, match="mode-mismatch"):
         declare(desk, live_batch)
+    with pytest.raises(NotFound, match="unknown-print-batch"):
+        part(desk, live_batch, "pdf")
+    with desk.tx() as tx:
+        assert [row["mode"] for row in list_batches(tx, principal=desk.office.approver)] == ["test"]
+        assert [row["batch_id"] for row in list_batches(tx, principal=live_approver)] == [live_batch]
+    assert part(desk, live_batch, "pdf", principal=live_approver).startswith(b"%PDF")
     assert declare(desk, live_batch, principal=live_approver).pieces == 1
 
 
@@ -240,10 +266,159 @@ def test_a_machine_mails_nothing(desk: Desk) -> None:
         declare(desk, batch_id, principal=forged)
 
 
-def part(desk: Desk, batch_id: UUID | None, name: str) -> bytes:
+def test_the_day_stands_in_the_ledger_of_the_matter_too(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    declare(desk, desk.print())
+    (body,) = desk.rows("select body from event where chain_id = :chain and type = 'attempt.accepted'", chain=matter_id)
+    assert json.loads(body.body)["data"]["mailed_on"] == today(desk).isoformat()
+
+
+def test_a_machine_sees_no_print_batch(desk: Desk) -> None:
+    desk.approved(person(post=True))
+    batch_id = desk.print()
+    with pytest.raises(Forbidden, match="scope-missing"):
+        part(desk, batch_id, "manifest", principal=desk.office.uploader)
+    with desk.tx() as tx, pytest.raises(Forbidden, match="scope-missing"):
+        list_batches(tx, principal=desk.office.uploader)
+
+
+@pytest.mark.parametrize("channel", [None, Channel.LETTER])
+def test_a_stop_keeps_a_closed_batch_in_the_house_until_two_officers_lift_it(
+    desk: Desk, channel: Channel | None
+) -> None:
+    stopped, other = desk.approved(person(post=True)), desk.approved(person(post=True))
+    batch_id = desk.print()
+    stop(desk, stopped, channel)
+    with pytest.raises(Conflict, match="stopped"):
+        part(desk, batch_id, "pdf")
+    with pytest.raises(Conflict, match="stopped"):
+        declare(desk, batch_id)
+    assert part(desk, batch_id, "totals").startswith(b"%PDF")
+    assert desk.statuses(stopped) == desk.statuses(other) == {"handed_over": 1}
+    lift(desk, stopped)
+    assert part(desk, batch_id, "pdf").startswith(b"%PDF")
+    assert declare(desk, batch_id).pieces == 2
+
+
+def test_a_stop_of_text_messages_or_of_another_matter_keeps_no_batch_back(desk: Desk) -> None:
+    matter_id, other = desk.approved(person(post=True)), desk.matter()
+    batch_id = desk.print()
+    stop(desk, matter_id, Channel.SMS)
+    stop(desk, other)
+    assert part(desk, batch_id, "pdf").startswith(b"%PDF")
+    assert declare(desk, batch_id).pieces == 1
+
+
+def test_what_is_mailed_already_can_be_looked_at_in_spite_of_a_stop(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    batch_id = desk.print()
+    declare(desk, batch_id)
+    stop(desk, matter_id)
+    assert part(desk, batch_id, "pdf").startswith(b"%PDF")
+
+
+# Silence and outcomes.
+
+
+def test_a_batch_that_nobody_mails_is_never_called_silent(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    desk.print()
+    later(desk, matter_id, timedelta(days=400))
+    assert desk.statuses(matter_id) == {"handed_over": 1}
+    assert look(desk, matter_id).next_at is None
+
+
+def test_the_silence_of_a_letter_is_counted_from_its_mailing(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    batch_id = desk.print()
+    later(desk, matter_id, timedelta(days=20))
+    declare(desk, batch_id)
+    assert look(desk, matter_id).next_at is not None
+    later(desk, matter_id, timedelta(days=34))
+    assert desk.statuses(matter_id) == {"accepted": 1}
+    later(desk, matter_id, timedelta(days=1))
+    assert desk.statuses(matter_id) == {"silent": 1}
+
+
+def test_a_letter_that_was_called_silent_before_is_on_its_way_when_it_is_declared_mailed(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    batch_id = desk.print()
+    with desk.tx() as tx:
+        tx.conn.execute(text("update attempt set status = 'silent'"))
+    declare(desk, batch_id)
+    assert desk.statuses(matter_id) == {"accepted": 1}
+    desk.tick()
+    assert desk.statuses(matter_id) == {"accepted": 1}
+
+
+def test_people_whose_letter_a_stop_keeps_back_are_stopped_and_wait_for_nothing(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    stop(desk, matter_id, Channel.LETTER)
+    for _ in ("planned", "in a closed batch"):
+        seen = look(desk, matter_id)
+        assert {outcome: count for outcome, count in seen.outcomes.items() if count} == {PersonOutcome.STOPPED: 1}
+        assert seen.next_at is None
+        with desk.tx() as tx:
+            (line,) = list_people(
+                tx,
+                matter_id,
+                after=-1,
+                limit=9,
+                principal=desk.office.uploader,
+                silence=desk.service.silence,
+                vault=desk.service.vault,
+            )
+            one = read_person(
+                tx,
+                line.person_id,
+                principal=desk.office.uploader,
+                silence=desk.service.silence,
+                vault=desk.service.vault,
+            )
+        assert line.outcome is one.line.outcome is PersonOutcome.STOPPED
+        assert line.next_at is None
+        lift(desk, matter_id)
+        desk.print()
+        stop(desk, matter_id, Channel.LETTER)
+
+
+def test_a_stop_of_one_channel_leaves_people_in_progress_on_another(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True, email=mailbox("x")))
+    stop(desk, matter_id, Channel.LETTER)
+    assert look(desk, matter_id).outcomes[PersonOutcome.IN_PROGRESS] == 1
+    desk.follow()
+    assert look(desk, matter_id).outcomes[PersonOutcome.STOPPED] == 1
+    lift(desk, matter_id)
+    assert look(desk, matter_id).outcomes[PersonOutcome.IN_PROGRESS] == 1
+
+
+def look(desk: Desk, matter_id: UUID) -> MatterRead:
+    service = desk.service
+    with desk.tx() as tx:
+        return read_matter(tx, matter_id, principal=desk.office.uploader, silence=service.silence, vault=service.vault)
+
+
+def later(desk: Desk, matter_id: UUID, by: timedelta) -> None:
+    with desk.tx() as tx:
+        advance_clock(tx, matter_id, by, now=now())
+    desk.tick()
+
+
+def lift(desk: Desk, matter_id: UUID) -> None:
+    for officer in (own_key(desk), desk.office.approver):
+        with desk.tx() as tx:
+            lift_stops(tx, matter_id, principal=officer, now=now())
+
+
+def stop(desk: Desk, matter_id: UUID, channel: Channel | None = None) -> None:
+    with desk.tx() as tx:
+        place_stop(tx, matter_id=matter_id, channel=channel, reason="safety", principal=desk.office.uploader, now=now())
+
+
+def part(desk: Desk, batch_id: UUID | None, name: str, *, principal: Principal | None = None) -> bytes:
     assert batch_id is not None
     with desk.tx() as tx:
-        return batch_file(tx, batch_id, name, vault=desk.service.vault)
+        return batch_file(tx, batch_id, name, principal=principal or desk.office.approver, vault=desk.service.vault)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from notifier.carriers import sendgrid_receipts, twilio_receipts
-from notifier.carriers.base import Carrier, Message, SendResult
+from notifier.carriers.base import Carrier, CarrierReceipt, Message, SendResult
 from notifier.carriers.timetable import Retry
 from notifier.core.errors import Sealed
 from notifier.core.events import REGISTRY, EventType
@@ -25,10 +25,12 @@ from notifier.store.blobs import get_blob
 from notifier.store.vault import Cipher
 from notifier.usecases.dispatch import dispatch
 from notifier.usecases.progress import EVENT_TYPE
-from notifier.usecases.receipts import Stored, quarantine, store_receipts
+from notifier.usecases.quarantine import quarantine
+from notifier.usecases.receipts import Stored, forget_old_callbacks, store_receipts
 from tests.installation import open_office
 from tests.usecases.around import arrived, erase, said, tell
 from tests.usecases.desk import Desk, mailbox, now, person, phone
+from workers.clock import forget
 
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
 E = AttemptEvent
@@ -269,9 +271,36 @@ def test_what_names_none_of_our_attempts_is_kept_in_quarantine(desk: Desk, way: 
     (kept,) = set(quarantined(desk)) - set(before)
     assert b"Example" not in kept.sealed
     assert b"0142" not in kept.sealed
-    cipher = Cipher(kept.quarantine_id, desk.service.vault.keys.kek(kept.kek_id))
-    opened = json.loads(cipher.open(kept.sealed, "quarantine.sealed", kept.quarantine_id))
-    assert opened["body"].encode("latin-1") == callback.body
+    assert json.loads(opened(desk, kept))["body"].encode("latin-1") == callback.body
+
+
+def test_a_stray_among_others_is_kept_without_them(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(71)))
+    desk.send(SMS)
+    ours = said(desk, desk.attempt_ids(matter_id)[0], E.ARRIVED)
+    stray = replace(ours, attempt_id=uuid4(), raw=b"about a stranger")
+    before = quarantined(desk)
+    assert hear(desk, ours, stray) == Stored(1, 0, 1)
+    (kept,) = set(quarantined(desk)) - set(before)
+    assert opened(desk, kept) == b"about a stranger"
+
+
+def test_a_stray_that_is_told_again_is_kept_once(desk: Desk) -> None:
+    strays = [replace(said(desk, uuid4(), E.ARRIVED), raw=uuid4().bytes) for _ in range(2)]
+    before = len(quarantined(desk))
+    assert hear(desk, *strays) == Stored(0, 0, 2)
+    assert hear(desk, *strays, *strays) == Stored(0, 4, 0)
+    assert len(quarantined(desk)) == before + 2
+
+
+def test_the_quarantine_is_emptied_of_what_is_old(desk: Desk) -> None:
+    for age in (timedelta(days=31), timedelta(days=29)):
+        callback = arrived(uuid4().bytes, at=now() - age)
+        quarantine(desk.service.db, callback, carrier="twilio_sms", reason="unreadable", vault=desk.service.vault)
+    before = len(quarantined(desk))
+    forget(desk.service)
+    assert len(quarantined(desk)) == before - 1
+    assert forget_old_callbacks(desk.service.db, now=now()) == 0
 
 
 def test_a_carrier_speaks_for_its_own_attempts_only(desk: Desk) -> None:
@@ -292,9 +321,7 @@ def test_bytes_that_are_no_text_are_kept_in_quarantine_as_they_are(desk: Desk) -
     body = bytes(range(256))
     quarantine(desk.service.db, arrived(body), carrier="twilio_sms", reason="unreadable", vault=desk.service.vault)
     (kept,) = set(quarantined(desk)) - set(before)
-    cipher = Cipher(kept.quarantine_id, desk.service.vault.keys.kek(kept.kek_id))
-    opened = json.loads(cipher.open(kept.sealed, "quarantine.sealed", kept.quarantine_id))
-    assert opened["body"].encode("latin-1") == body
+    assert json.loads(opened(desk, kept))["body"].encode("latin-1") == body
 
 
 def test_a_body_about_several_people_is_kept_once_under_a_key_of_its_own(desk: Desk) -> None:
@@ -312,9 +339,28 @@ def test_a_body_about_several_people_is_kept_once_under_a_key_of_its_own(desk: D
             assert len(json.loads(whole["body"])) > 1
             assert whole["headers"]["x-twilio-email-event-webhook-signature"]
             own = desk.service.vault.cipher(tx, row.person_id).open(row.sealed, "receipt.sealed", row.receipt_id)
-            assert json.loads(own).keys() == {"dedupe", "word", "code"}
+            assert own in whole["body"].encode("latin-1")
+            assert json.loads(own)["attempt"] == str(row.attempt_id)
     desk.apply()
     assert desk.statuses(matter_id) == {"delivered": 3}
+
+
+def test_a_body_about_several_people_is_forgotten_after_its_time_and_each_ones_part_is_not(desk: Desk) -> None:
+    desk.approved(*(person(email=mailbox()) for _ in range(3)))
+    files_kept = "select (select count(*) from blob), (select count(*) from blob_piece), (select count(*) from dek)"
+    files = desk.rows(files_kept)
+    desk.send(EMAIL)
+    desk.receive()
+    desk.apply()
+    forget_old_callbacks(desk.service.db, now=now() + timedelta(days=29))
+    assert desk.one("select count(*) from receipt where body_blob is not null") == 6
+    assert forget_old_callbacks(desk.service.db, now=now() + timedelta(days=31)) > 0
+    assert desk.one("select count(*) from receipt where body_blob is not null") == 0
+    assert desk.rows(files_kept) == files
+    for row in desk.rows("select person_id, receipt_id, sealed from receipt"):
+        with desk.tx() as tx:
+            assert desk.service.vault.cipher(tx, row.person_id).open(row.sealed, "receipt.sealed", row.receipt_id)
+    desk.check_everything()
 
 
 def test_a_body_about_two_agencies_people_is_nobodys_own(desk: Desk) -> None:
@@ -371,3 +417,14 @@ def test_a_receipt_that_cannot_be_opened_keeps_no_other_from_being_applied(desk:
 def quarantined(desk: Desk) -> list[Any]:
     with desk.service.db.no_agency() as connection:
         return list(connection.execute(text("select * from quarantine")).all())
+
+
+def opened(desk: Desk, kept: Any) -> bytes:
+    cipher = Cipher(kept.quarantine_id, desk.service.vault.keys.kek(kept.kek_id))
+    return cipher.open(kept.sealed, "quarantine.sealed", kept.quarantine_id)
+
+
+def hear(desk: Desk, *receipts: CarrierReceipt) -> Stored:
+    """One callback that says all this."""
+    callback = arrived(b"about several people")
+    return store_receipts(desk.service.db, receipts, callback, carrier="twilio_sms", vault=desk.service.vault)

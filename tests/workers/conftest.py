@@ -38,6 +38,7 @@ def running_house(
     ):
         for name in PROGRAMS:
             house.start(name)
+        house.until(house.web_is_up)
         yield house
 
 

@@ -1,5 +1,6 @@
 """The service as it runs, each part a process of its own: Gunicorn, a worker for each queue, clock, Redis, sandbox."""
 
+import http.client
 import os
 import signal
 import socket
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from redis import Redis
@@ -94,6 +97,18 @@ class House:
             assert not ended, (ended, last)
             assert time.monotonic() < end, (self.standing(), last)
             time.sleep(0.05)
+
+    def web_is_up(self) -> bool:
+        """Whether it answers, and has its database."""
+        where = urlsplit(self.environment["PUBLIC_BASE_URL"])
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
     def approved(self, people: Sequence[PersonRow]) -> UUID:
         """A matter with these people, approved."""
