@@ -55,7 +55,7 @@ check: setup  ## format, lint, types, import contracts, API snapshot
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	.venv/bin/pytest tests/api/test_openapi_snapshot.py
+	.venv/bin/python -m notifier.api.snapshot --check
 
 bench: setup  ## measure; writes build/bench.json
 	.venv/bin/python -m tests.bench
