@@ -65,6 +65,8 @@ def commands() -> None:
 
 def main() -> None:
     """Run one command; errors of ours are told in words, and nothing that a caller wrote is repeated."""
+    if any("\udc80" <= character <= "\udcff" for argument in sys.argv for character in argument):
+        _fail(["An argument is not UTF-8."], WRONG)
     try:
         commands()
     except SettingsError as error:

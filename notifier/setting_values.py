@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from redis import ConnectionPool
 
 SURFACES = ("api", "callbacks", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -48,6 +49,10 @@ def redis_url(value: str) -> str:
     url = _split(value)
     if url.scheme not in {"redis", "rediss", "unix"} or not (url.path if url.scheme == "unix" else url.hostname):
         raise ValueError("must look like redis://host:6379/0, rediss://host:6379/0 or unix:///path/of/a.sock")
+    try:
+        ConnectionPool.from_url(value).make_connection()  # nothing is opened yet
+    except (TypeError, ValueError):
+        raise ValueError("has an option or a value that the client does not know") from None
     return value
 
 

@@ -161,6 +161,30 @@ def test_wrong_settings_are_told_all_at_once_and_without_a_traceback() -> None:
     assert PASSWORD not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["foo=1", "socket_timeout=x"])
+def test_an_option_that_redis_does_not_know_is_a_wrong_setting(option: str) -> None:
+    done = in_a_process("check", REDIS_URL=f"redis://127.0.0.1:1/0?{option}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("notifier: REDIS_URL has an option")
+
+
+def test_an_argument_that_is_no_text_is_told_in_one_line() -> None:
+    done = in_a_process("officer", "add", "A\udcff", "--role", "viewer")
+    assert (done.returncode, done.stderr) == (2, "notifier: An argument is not UTF-8.\n")
+
+
+def test_check_finds_a_data_folder_that_cannot_be_used() -> None:
+    done = in_a_process("check", NOTIFIER_DATA_DIR="/dev/null")
+    assert done.returncode == 1
+    assert "NOTIFIER_DATA_DIR cannot be used" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["", " ", "A\x1b[31m", "x" * 101])
+def test_an_officer_needs_a_name_that_can_be_shown(run: Run, agency: str, name: str) -> None:
+    with pytest.raises(Invalid, match="invalid-name"):
+        run("officer", "add", name, "--agency", agency, "--role", "viewer")
+
+
 def test_without_a_database_a_command_says_how_to_get_one(tmp_path: Path) -> None:
     done = in_a_process("agency", "list", NOTIFIER_DATA_DIR=str(tmp_path / "data"))
     assert done.returncode == 1

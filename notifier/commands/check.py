@@ -1,5 +1,6 @@
 """`notifier check`: the effective settings, and whether what they name can be reached. It changes nothing."""
 
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifier.bootstrap import open_packs, open_redis, open_renderer, timetables
-from notifier.commands.installation import embedded, read_settings
+from notifier.commands.installation import DEMO, embedded, read_settings
 from notifier.core.errors import NotifierError, SettingsError
 from notifier.programs import REDIS
 from notifier.servers.place import is_alive
@@ -69,6 +70,11 @@ def _questions(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
 def _database(settings: Settings) -> str:
     if settings.database_url is None:
         folder, _ = embedded(settings)
+        place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+            raise _Wrong("NOTIFIER_DATA_DIR cannot be used: not a folder, or closed to us")
+        if folder.parent.name == DEMO:
+            return "embedded; the demonstration's, which is running"
         return f"embedded; {'running' if is_alive(folder) else 'starts with `notifier run`'}"
     with psycopg.connect(settings.database_url, connect_timeout=SECONDS) as connection:
         version = connection.info.server_version // 10_000

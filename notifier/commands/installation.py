@@ -77,6 +77,8 @@ def reachable(settings: Settings) -> Iterator[Settings]:
         raise CannotStart(
             "There is no database yet: set DATABASE_URL, or start with `notifier run` or `notifier demo`."
         )
+    if folder.parent.name == DEMO:
+        click.echo("notifier: no database of its own is running here; this is the demonstration's", err=True)
     with postgres.running(folder) as server:
         yield replace(settings, database_url=server.url, key_dir=keys)
 

@@ -34,6 +34,7 @@ class Scope(StrEnum):
 MACHINE_SCOPES = frozenset({Scope.MATTER_WRITE, Scope.MATTER_READ, Scope.PEOPLE_READ, Scope.SENDING_STOP})
 PERSONAL_SCOPES = frozenset(Scope)
 PERSONAL_KEY_DAYS = 7
+LONGEST_NAME = 100
 _TOKEN_BYTES = 32
 _MIN_TOKEN, _MAX_TOKEN = 20, 100
 
@@ -83,7 +84,12 @@ def add_agency(
     vault: Vault,
     now: datetime,
 ) -> UUID:
-    """A new agency with its empty chain. `profile` holds what letters print of it; `zone` is an IANA name."""
+    """A new agency with its empty chain. `profile` holds what letters print of it; `zone` is an IANA name.
+
+    Raises:
+        Invalid: `invalid-name`.
+    """
+    _require_name(name)
     agency_id = uuid4()
     with db.transaction(agency_id) as tx:
         tx.conn.execute(
@@ -116,7 +122,12 @@ def all_agencies(db: Database) -> list[UUID]:
 
 
 def add_officer(tx: Tx, *, name: str, roles: Collection[Role], now: datetime) -> UUID:
-    """A new officer of this agency."""
+    """A new officer of this agency.
+
+    Raises:
+        Invalid: `invalid-name`.
+    """
+    _require_name(name)
     officer_id = uuid4()
     named = sorted({role.value for role in roles})
     tx.conn.execute(
@@ -257,6 +268,11 @@ def authenticate(token: str, *, db: Database, vault: Vault, now: datetime) -> Pr
         scopes=frozenset(map(Scope, row.scopes)),
         roles=frozenset(map(Role, row.roles)),
     )
+
+
+def _require_name(name: str) -> None:
+    if not (name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):
+        raise Invalid("invalid-name", f"A name is 1 to {LONGEST_NAME} characters that can be printed.")
 
 
 def _require_officer(tx: Tx, officer_id: UUID) -> None:

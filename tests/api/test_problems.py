@@ -25,6 +25,7 @@ RAISED |= {"UnsupportedMediaType"}
 # Raised where no HTTP caller gets to: on the command line.
 NOT_OVER_HTTP = {
     "invalid-agency-profile",
+    "invalid-name",
     "scope-not-for-machines",
     "personal-key-too-long",
     "unknown-officer",
