@@ -32,6 +32,13 @@ NUMBER = "+12025550199"
 MAILBOX = "records@agency.example.org"
 
 
+class _Crowded(ThreadingHTTPServer):
+    """Takes a burst of receipts: with the usual queue of five, some wait seconds for their second try to connect."""
+
+    request_queue_size = 256
+    daemon_threads = True
+
+
 class Reply(NamedTuple):
     """An HTTP answer."""
 
@@ -69,7 +76,7 @@ class Sandbox:
         lines = [json.loads(line) for line in self._call("GET", f"/record?after={after}").body.splitlines()]
         return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
-    def settle(self, seconds: float = 10) -> None:
+    def settle(self, seconds: float = 30) -> None:
         """Wait until it has nothing more to do."""
         wait_for(lambda: self.summary()["waiting"] == 0, seconds)
 
@@ -154,8 +161,7 @@ def catching() -> Iterator[Catcher]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    server.daemon_threads = True
+    server = _Crowded(("127.0.0.1", 0), Page)
     catcher = Catcher(server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

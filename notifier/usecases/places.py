@@ -8,7 +8,7 @@ from typing import Final
 from notifier.carriers.timetable import Wire
 
 HANDFUL: Final = 200  # attempts claimed at once at most
-SHARE: Final = 4  # a handful is at most this part of all places, so that one is written while others are under way
+SHARE: Final = 2  # a handful is at most this part of all places, so that one is written while another is under way
 
 
 class Places:
