@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, auto
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from notifier.core.model import Channel
+from notifier.core.model import Channel, PostalAddress, PostService
 from notifier.core.status import AttemptEvent, Reason
 
 
@@ -21,16 +21,29 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """What a letter is besides its text: the file as rendered, who it goes to, and how."""
+
+    pdf: bytes = field(repr=False)
+    name: str = field(repr=False)
+    address: PostalAddress = field(repr=False)
+    sender: str = field(repr=False)
+    return_address: PostalAddress = field(repr=False)
+    service: PostService
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message for one recipient. Nothing here is ever logged."""
 
     agency_id: UUID
     attempt_id: UUID
-    to: str = field(repr=False)  # E.164 or a mailbox
+    to: str = field(repr=False)  # E.164 or a mailbox; "" for a letter
     text: str = field(repr=False)
     subject: str = field(default="", repr=False)  # email only
     html: str = field(default="", repr=False)  # email only
     language: str = field(default="en", repr=False)
+    post: Post | None = field(default=None, repr=False)  # letters only
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,44 @@ class Carrier(Protocol):
 
     async def close(self) -> None:
         """Give connections back."""
+
+
+class Finding(StrEnum):
+    """What a carrier knows of a message whose answer was lost."""
+
+    THERE = auto()  # it has it
+    NEVER = auto()  # proved: it was not sent, and sending the same attempt again cannot double it
+    ABSENT = auto()  # its list does not show it; that is no proof
+    UNSURE = auto()  # it could not be asked, or more than one message fits
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A message that may have been sent: what it was, when it left us at the earliest, and ids that are spoken for."""
+
+    message: Message
+    since: datetime
+    taken: frozenset[str] = frozenset()  # carrier's ids that other attempts of ours hold
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What asking came to. `event` is what the carrier says of a message that is THERE, at least handed over."""
+
+    attempt_id: UUID
+    finding: Finding
+    carrier_ref: str | None = None
+    event: AttemptEvent = AttemptEvent.HANDED_OVER
+    reason: Reason | None = None
+    carrier_code: str | None = None
+
+
+@runtime_checkable
+class Reconciler(Protocol):
+    """A carrier that can be asked whether it has a message. One without it is settled by receipts alone."""
+
+    async def find(self, sought: Sequence[Sought]) -> list[Found]:
+        """Ask for each, concurrently; one result per message. Never raises for what the carrier answers."""
 
 
 class ReceiptReader(Protocol):

@@ -30,8 +30,12 @@ class EventType(StrEnum):
     TEXT_APPROVED = "text.approved"
     PRINT_BATCH_CLOSED = "print_batch.closed"
     PRINT_BATCH_MAILED = "print_batch.mailed"
+    PRINT_BATCH_VOIDED = "print_batch.voided"
     LOG_ANCHORED = "log.anchored"
     ALARM_RAISED = "alarm.raised"
+    ALARM_CLEARED = "alarm.cleared"
+    TASK_OPENED = "task.opened"
+    TASK_DONE = "task.done"
     # The matter and its demand
     MATTER_CREATED = "matter.created"
     MATTER_CLOSED = "matter.closed"
@@ -61,6 +65,7 @@ class EventType(StrEnum):
     RECIPIENT_NAMED = "recipient.named"
     CONTACT_ADDED = "contact.added"
     CONTACT_FLAGGED = "contact.flagged"
+    CONTACT_FLAG_LIFTED = "contact.flag_lifted"
     SEARCH_PERFORMED = "search.performed"
     JOINT_RECORD_NAMED = "joint_record.named"
     # Telling
@@ -83,6 +88,8 @@ class EventType(StrEnum):
     ATTEMPT_CAME_BACK = "attempt.came_back"
     ATTEMPT_WENT_SILENT = "attempt.went_silent"
     ATTEMPT_CANCELLED = "attempt.cancelled"
+    ATTEMPT_WITHDRAWN = "attempt.withdrawn"
+    INBOUND_RECEIVED = "inbound.received"
     RECEIPT_IGNORED = "receipt.ignored"
     DECLARATION_SIGNED = "declaration.signed"
     # Nondisclosure and orders
@@ -171,7 +178,11 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.PRINT_BATCH_CLOSED: _spec("batch mode pieces sheets", commits="pdf manifest"),
         T.PRINT_BATCH_MAILED: _spec("batch mailed_on pieces"),
         T.LOG_ANCHORED: _spec("size root"),
-        T.ALARM_RAISED: _spec("alarm", "count due"),
+        T.PRINT_BATCH_VOIDED: _spec("batch pieces"),
+        T.ALARM_RAISED: _spec("alarm", "count due carrier batch"),
+        T.ALARM_CLEARED: _spec("alarm", "carrier batch"),
+        T.TASK_OPENED: _spec("task kind about due"),
+        T.TASK_DONE: _spec("task resolution"),
         T.MATTER_CREATED: _spec("mode edition lineage", commits="external_id"),
         T.MATTER_CLOSED: _spec("outcome"),
         T.MATTER_CLOCK_ADVANCED: _spec("seconds"),
@@ -202,7 +213,8 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.PERSON_CORRECTED: _spec("fields", commits="person", about_person=True),
         T.RECIPIENT_NAMED: _spec("recipient role", commits="recipient", about_person=True),
         T.CONTACT_ADDED: _spec("contact kind", "problem source", commits="contact", about_person=True),
-        T.CONTACT_FLAGGED: _spec("contact flag", about_person=True),
+        T.CONTACT_FLAGGED: _spec("contact flag", "source", about_person=True),
+        T.CONTACT_FLAG_LIFTED: _spec("contact flag", "source", about_person=True),
         T.SEARCH_PERFORMED: _spec("search outcome", about_person=True),
         T.JOINT_RECORD_NAMED: _spec("record persons"),
         T.SENDING_APPROVED: _spec("persons attempts unreachable alone", "edition"),
@@ -212,18 +224,28 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.NOTICE_ORDERED: _spec("notice kind recipient edition attempts", about_person=True),
         T.NOTICE_VIEWED: _spec("notice", etsi="ContentHandover", about_person=True),
         T.NOTICE_ACKNOWLEDGED: _spec("notice", etsi="ConsignmentAcceptance", about_person=True),
-        T.ATTEMPT_ORDERED: _spec("attempt notice channel contact", "linked_from duplicate_possible", about_person=True),
+        T.ATTEMPT_ORDERED: _spec(
+            "attempt notice channel contact",
+            "linked_from duplicate_possible plan_row service due",
+            about_person=True,
+        ),
         T.ATTEMPT_COMPOSED: _about_attempt("pages sheets blob edition", commits="text"),
-        T.ATTEMPT_HANDED_OVER: _about_attempt("batch edition", commits="text receipt", etsi="RelayToNonERDS"),
-        T.ATTEMPT_NOT_SENT: _about_attempt("tries retry_at"),
+        T.ATTEMPT_HANDED_OVER: _about_attempt("batch edition found_by", commits="text receipt", etsi="RelayToNonERDS"),
+        T.ATTEMPT_NOT_SENT: _about_attempt("tries retry_at found_by"),
         T.ATTEMPT_LOST_TRACK: _about_attempt("edition", commits="text"),
-        T.ATTEMPT_REFUSED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
-        T.ATTEMPT_ACCEPTED: _about_attempt("batch mailed_on", commits="receipt", etsi="RelayToNonERDS"),
-        T.ATTEMPT_ARRIVED: _about_attempt(commits="receipt", etsi="RelayToNonERDS"),
+        T.ATTEMPT_REFUSED: _about_attempt("found_by", commits="receipt", etsi="RelayToNonERDSFailure"),
+        T.ATTEMPT_ACCEPTED: _about_attempt(
+            "batch mailed_on found_by article", commits="receipt", etsi="RelayToNonERDS"
+        ),
+        T.ATTEMPT_ARRIVED: _about_attempt("found_by", commits="receipt", etsi="RelayToNonERDS"),
         T.ATTEMPT_BOUNCED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
-        T.ATTEMPT_CAME_BACK: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
+        T.ATTEMPT_CAME_BACK: _about_attempt(
+            "usps_reason returned_on forwarded_to", commits="receipt", etsi="RelayToNonERDSFailure"
+        ),
         T.ATTEMPT_WENT_SILENT: _about_attempt(etsi="RelayToNonERDSFailure"),
         T.ATTEMPT_CANCELLED: _about_attempt("stop"),
+        T.ATTEMPT_WITHDRAWN: _about_attempt("batch"),
+        T.INBOUND_RECEIVED: _spec("inbound kind carrier contact", commits="message", about_person=True),
         T.RECEIPT_IGNORED: _about_attempt("word", commits="receipt"),
         T.DECLARATION_SIGNED: _spec("declaration", commits="document"),
         T.NONDISCLOSURE_ENTERED: _spec("order kind", "until", about_person=True),

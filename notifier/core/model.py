@@ -20,6 +20,24 @@ class Channel(StrEnum):
     LETTER = "letter"
 
 
+class PostService(StrEnum):
+    """How a letter is mailed."""
+
+    FIRST_CLASS = "first_class"
+    CERTIFIED = "certified"  # with return receipt
+
+
+class ContactFlag(StrEnum):
+    """What was learned of a contact point, by which it gets no more messages until the flag is lifted."""
+
+    OPTED_OUT = "opted_out"  # STOP, or the carrier's own list says so; it says nothing about an objection
+    NOT_MOBILE = "not_mobile"  # a landline
+    DEAD = "dead"  # out of use, no such number or mailbox
+    WRONG_PERSON = "wrong_person"  # whoever has it says that it is not the person's
+    RETURNED = "returned"  # the post brought a letter back with a reason that defeats it
+    MOVED = "moved"  # as returned, and the post named another address
+
+
 class ContactKind(StrEnum):
     """What a contact point is."""
 

@@ -50,6 +50,7 @@ class AttemptEvent(StrEnum):
     CAME_BACK = auto()  # the post returned it, perhaps weeks after a delivery scan
     WENT_SILENT = auto()  # no word within the time the carrier is given
     CANCELLED = auto()  # a stop, before anything was sent
+    WITHDRAWN = auto()  # the mailroom took it out of a batch before it was mailed
 
 
 S, E = AttemptStatus, AttemptEvent
@@ -85,6 +86,8 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
         (S.HANDED_OVER, E.BOUNCED): S.FAILED,
         (S.HANDED_OVER, E.CAME_BACK): S.RETURNED,
         (S.HANDED_OVER, E.WENT_SILENT): S.SILENT,
+        # The mailroom's word that a printed piece was destroyed and not mailed: the letter is printed anew.
+        (S.HANDED_OVER, E.WITHDRAWN): S.PLANNED,
         (S.ACCEPTED, E.ARRIVED): S.DELIVERED,
         (S.ACCEPTED, E.REFUSED): S.FAILED,
         (S.ACCEPTED, E.BOUNCED): S.FAILED,

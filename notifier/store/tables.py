@@ -150,12 +150,19 @@ contact_point = _tenant(
     "contact_point",
     {"contact_id": Uuid},
     _must(person_id=Uuid, recipient_id=Uuid, kind=Text, blind=LargeBinary, sealed=LargeBinary),
-    _may(problem=Text),
+    _may(problem=Text, source=Text),
+)
+contact_flag = _tenant(
+    "contact_flag",
+    {"contact_id": Uuid, "flag": Text},
+    _must(person_id=Uuid, matter_id=Uuid, since=When),
+    _may(lifted_at=When),
 )
 notice = _tenant(
     "notice",
     {"notice_id": Uuid},
     _must(matter_id=Uuid, person_id=Uuid, recipient_id=Uuid, kind=Text, edition=Text, ordered_at=When, ordered_by=Uuid),
+    _may(look_at=When),
 )
 attempt = _tenant(
     "attempt",
@@ -164,7 +171,7 @@ attempt = _tenant(
     _must(channel=Text, carrier=Text, status=Text),
     _must(tries=SmallInteger, due_at=When, updated_at=When),
     _may(lease_until=When, handed_over_at=When, carrier_ref=Text, reason=Text, carrier_code=Text),
-    _may(batch_id=Uuid, blob_id=Uuid, linked_from=Uuid),
+    _may(batch_id=Uuid, blob_id=Uuid, linked_from=Uuid, check_at=When, service=Text),
 )
 content = _tenant("content", {"attempt_id": Uuid}, _must(sealed=LargeBinary))
 open_work = _tenant("open_work", {"matter_id": Uuid, "channel": Text})
@@ -188,5 +195,23 @@ print_batch = _tenant(
     _must(
         mode=Text, closed_at=When, pieces=Integer, sheets=Integer, pdf_blob=Uuid, manifest_blob=Uuid, totals_blob=Uuid
     ),
-    _may(mailed_on=Date, declared_at=When, declared_by=Uuid),
+    _may(mailed_on=Date, declared_at=When, declared_by=Uuid, alarmed_at=When, voided_at=When, voided_by=Uuid),
+)
+returned_piece = _tenant(
+    "returned_piece",
+    {"attempt_id": Uuid},
+    _must(matter_id=Uuid, person_id=Uuid, usps_reason=Text, returned_on=Date, scanned_at=When, scanned_by=Uuid),
+    _may(forwarded_to=Uuid, remailed_as=Uuid),
+)
+inbound = _tenant(
+    "inbound",
+    {"inbound_id": Uuid},
+    _must(matter_id=Uuid, person_id=Uuid, contact_id=Uuid, carrier=Text, kind=Text, dedupe=LargeBinary),
+    _must(received_at=When, sealed=LargeBinary),
+)
+task = _tenant(
+    "task",
+    {"task_id": Uuid},
+    _must(kind=Text, subject_id=Uuid, opened_at=When, due_at=When),
+    _may(matter_id=Uuid, person_id=Uuid, done_at=When, done_by=Uuid, resolution=Text),
 )

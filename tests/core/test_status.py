@@ -84,8 +84,8 @@ def test_only_proof_that_nothing_was_sent_makes_an_attempt_wait_again(
     status: AttemptStatus, event: AttemptEvent
 ) -> None:
     if advance(status, event) is S.PLANNED:
-        assert event is E.NOT_SENT
-        assert status in {S.SENDING, S.UNKNOWN}
+        # Only the mailroom withdraws: a batch that was handed over and destroyed before it was mailed.
+        assert (event, status) in {(E.NOT_SENT, S.SENDING), (E.NOT_SENT, S.UNKNOWN), (E.WITHDRAWN, S.HANDED_OVER)}
 
 
 @quick
@@ -94,6 +94,8 @@ def test_what_a_carrier_has_acknowledged_is_never_sent_again(history: list[Attem
     told = {S.HANDED_OVER, S.ACCEPTED, S.DELIVERED, S.SILENT, S.FAILED, S.RETURNED}
     status, was_told = S.PLANNED, False
     for event in history:
+        if event is E.WITHDRAWN:  # no carrier's word: the mailroom's own, about paper that is still in the house
+            continue
         status = advance(status, event)
         was_told = was_told or status in told
         assert not (was_told and status in {S.PLANNED, S.SENDING})

@@ -21,6 +21,8 @@ WORDS = {
     ("recipient", "role"): "self",
     ("contact_point", "kind"): "phone",
     ("stop", "scope"): "matter",
+    ("attempt", "service"): "certified",
+    ("inbound", "kind"): "stop",
 }
 
 

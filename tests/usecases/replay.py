@@ -16,6 +16,7 @@ AFTER = {
     "attempt.came_back": "returned",
     "attempt.went_silent": "silent",
     "attempt.cancelled": "cancelled",
+    "attempt.withdrawn": "planned",
 }
 # Our own two words about a message that left us say nothing to somebody who has heard more from the carrier.
 OURS = {"attempt.handed_over": {"planned", "unknown", "cancelled"}, "attempt.lost_track": {"planned"}}
@@ -31,6 +32,8 @@ def replayed(bodies: Iterable[bytes]) -> dict[str, Standing]:
         data = leaf["data"]
         if leaf["type"] == "notice.ordered":
             standing.update({attempt["id"]: ("planned", None, None) for attempt in data["attempts"]})
+        elif leaf["type"] == "attempt.ordered":
+            standing[data["attempt"]] = ("planned", None, None)
         elif leaf["type"] in AFTER:
             standing[data["attempt"]] = _after(standing[data["attempt"]], leaf["type"], data)
         elif leaf["type"] == "receipt.ignored":
