@@ -9,13 +9,15 @@ import os
 import sys
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, g, request
 from psycopg import IntegrityError as DriverIntegrityError
+from psycopg import InternalError as DriverInternalError
 from psycopg import OperationalError as DriverOperationalError
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from notifier.api import docs, health
@@ -31,7 +33,15 @@ from notifier.settings import Settings
 from notifier.surface import attach, request_id
 from notifier.telemetry import Metrics, configure_logging, get_logger, new_metrics
 
-UNAVAILABLE: Final = (OperationalError, InterfaceError, PoolTimeoutError, DriverOperationalError)
+# An internal error is the server's own trouble, such as a file that it cannot extend.
+UNAVAILABLE: Final = (
+    OperationalError,
+    InterfaceError,
+    InternalError,
+    PoolTimeoutError,
+    DriverOperationalError,
+    DriverInternalError,
+)
 OVERTAKEN: Final = (IntegrityError, DriverIntegrityError)
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -60,14 +70,15 @@ def create_app(service: Service | None = None) -> Flask:
     else:
         app = Flask("notifier", static_folder=None, template_folder=str(TEMPLATE_DIR))
     app.url_map.merge_slashes = False  # an address is right or wrong; a redirect would drop a carrier's body
-    _install_hooks(app, service, new_metrics())
+    metrics, headers = new_metrics(), _usual_headers(base_url)
+    _install_hooks(app, service, metrics, headers)
     register_problems(app, base_url=base_url, unavailable=UNAVAILABLE, overtaken=OVERTAKEN)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.problem_pages)
     if "api" in surfaces:
         install_limits(app, service.redis)
     if "callbacks" in surfaces:
-        app.register_blueprint(callbacks.blueprint)
+        callbacks.install(app, service, metrics, headers=headers)
     if "public" in surfaces:
         app.register_blueprint(public.blueprint)
     return app
@@ -83,11 +94,12 @@ def _build_or_exit() -> Service:
         raise SystemExit(_APP_LOAD_ERROR) from None
 
 
-def _install_hooks(app: Flask, service: Service, metrics: Metrics) -> None:
+def _usual_headers(base_url: str) -> dict[str, str]:
     headers = HEADERS | {"Content-Security-Policy": content_security_policy(TEMPLATE_DIR)}
-    if (service.settings.public_base_url or "").startswith("https:"):
-        headers["Strict-Transport-Security"] = HSTS
+    return headers | {"Strict-Transport-Security": HSTS} if base_url.startswith("https:") else headers
 
+
+def _install_hooks(app: Flask, service: Service, metrics: Metrics, headers: Mapping[str, str]) -> None:
     def begin() -> None:
         g.began = time.perf_counter()
         attach(service, metrics, request.headers.get("X-Request-Id"))

@@ -1,5 +1,6 @@
 """Every error as application/problem+json (RFC 9457). Nothing that a caller or a library wrote is repeated in it."""
 
+import errno
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from notifier.telemetry import get_logger
 PROBLEM_JSON: Final = "application/problem+json"
 UNAVAILABLE_RETRY: Final = 5
 OVERTAKEN_RETRY: Final = 1
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNAUTHORIZED: Final = 401
 _SERVER_ERROR: Final = 500
 _REDIRECTS: Final = range(300, 400)
@@ -57,6 +59,7 @@ def register_problems(
         (HTTPException, _http_error),
         *((kind, _out_of_reach) for kind in unavailable),
         *((kind, _came_second) for kind in overtaken),
+        (OSError, _no_room),
         (Exception, _broken),
     ]
     for kind, handler in handlers:
@@ -93,6 +96,13 @@ def _later(code: str, seconds: int, base_url: str) -> Response:
     answer = problem(code, PROBLEMS[code].title + ".", base_url=base_url)
     answer.headers["Retry-After"] = str(seconds)
     return answer
+
+
+def _no_room(error: OSError, *, base_url: str) -> Response:
+    if error.errno not in FULL:
+        return _broken(error, base_url=base_url)
+    log.error("no room on the disk", exc_info=error)
+    return _later("storage-full", UNAVAILABLE_RETRY, base_url)
 
 
 def _broken(error: Exception, *, base_url: str) -> Response:

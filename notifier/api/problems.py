@@ -38,6 +38,11 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         "unavailable": P(
             503, "The database cannot be reached", "Wait as Retry-After says and send it again with the same key."
         ),
+        "storage-full": P(
+            507,
+            "There is no room on our disk",
+            "Nothing was stored. Send it again with the same key once there is room.",
+        ),
         "not-migrated": P(
             503, "The database is not ready", "Run `notifier migrate`: its schema is not the one of this code."
         ),
@@ -172,6 +177,7 @@ BY_STATUS: Final[Mapping[int, str]] = MappingProxyType(
         429: "rate-limited",
         500: "internal-error",
         503: "unavailable",
+        507: "storage-full",
     }
 )
 """The code for an error that the framework itself found."""
