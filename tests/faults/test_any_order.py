@@ -30,7 +30,9 @@ from notifier.bootstrap import wire
 from notifier.core.status import AttemptEvent, AttemptStatus
 from notifier.service import Service
 from notifier.store.engine import Database, Tx
+from notifier.usecases.breaker import Breaker, rules_of
 from notifier.usecases.dispatch import Sender, dispatch
+from notifier.usecases.pace import Pace
 from notifier.usecases.places import Places
 from notifier.usecases.receipts import store_receipts
 from notifier.usecases.stops import place_stop
@@ -120,7 +122,9 @@ class Engine(RuleBasedStateMachine):
         async def work() -> None:
             service = self.service
             carrier = NetworkCarrier(self.network, fates)
-            sender = Sender(db, service.vault, service.renderer, carrier, how, Places(how))
+            pace = Pace(None, carrier=carrier.slug, sender="", rate=how.rate)
+            breaker = Breaker(None, carrier=carrier.slug, rules=rules_of(how))
+            sender = Sender(db, service.vault, service.renderer, carrier, how, Places(how), pace, breaker)
             await dispatch(self.desk.office.agency_id, sender=sender, now=now())
 
         with suppress(Broken, Died):

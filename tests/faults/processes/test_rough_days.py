@@ -39,7 +39,7 @@ def test_connections_cut_again_and_again_lose_nothing_and_double_nothing(house: 
         while time.monotonic() < end:
             connection.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = current_database() and pid <> pg_backend_pid()"
+                " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
             )
             time.sleep(0.05)
     house.until(lambda: _followed(house, matter_id), 60)
