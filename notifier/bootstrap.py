@@ -22,6 +22,8 @@ from notifier.settings import Settings
 from notifier.store.engine import Database, require_safe_role
 from notifier.store.keys import open_keyring
 from notifier.store.vault import Vault
+from notifier.usecases.breaker import Breaker, rules_of
+from notifier.usecases.pace import Pace
 
 
 def build(settings: Settings) -> Service:
@@ -80,6 +82,8 @@ def carriers_in_use(settings: Settings) -> dict[Channel, str]:
         used[Channel.SMS] = "twilio_sms"
     if settings.sendgrid is not None:
         used[Channel.EMAIL] = "sendgrid_email"
+    if settings.lob is not None:
+        used[Channel.LETTER] = "lob_letter"
     return used
 
 
@@ -96,6 +100,8 @@ def open_readers(settings: Settings) -> dict[str, ReceiptReader]:
             public_keys=[settings.sendgrid.webhook_public_key],
             codes=wire("sendgrid_email").codes,
         )
+    if settings.lob is not None:
+        readers["lob_letter"] = open_reader("lob_letter", secrets=[settings.lob.webhook_secret])
     return readers
 
 
@@ -109,6 +115,25 @@ def wire(slug: str) -> Wire:
     if found is None:
         raise SettingsError([f"carriers.toml: {slug} has no wire section"])
     return found
+
+
+def sender_name(settings: Settings, slug: str) -> str:
+    """Whom a carrier knows as the sender: what its limits are counted by."""
+    accounts = {
+        "twilio_sms": settings.twilio and (settings.twilio.messaging_service_sid or settings.twilio.sender),
+        "sendgrid_email": settings.sendgrid and settings.sendgrid.sender,
+    }
+    return accounts.get(slug) or slug
+
+
+def open_pace(settings: Settings, redis: Redis, slug: str) -> Pace:
+    """How fast this process may send by a carrier, together with all others."""
+    return Pace(redis, carrier=slug, sender=sender_name(settings, slug), rate=wire(slug).rate)
+
+
+def open_breaker(redis: Redis, slug: str) -> Breaker:
+    """Whether a carrier is left alone, as this process and all others know it."""
+    return Breaker(redis, carrier=slug, rules=rules_of(wire(slug)))
 
 
 def build_carrier(settings: Settings, channel: Channel) -> Carrier:
@@ -135,5 +160,9 @@ def build_carrier(settings: Settings, channel: Channel) -> Carrier:
             sender=settings.sendgrid.sender,
             sender_name="",
             wire=wire("sendgrid_email"),
+        )
+    if channel is Channel.LETTER and settings.lob is not None:
+        return open_carrier(
+            "lob_letter", base_url=settings.lob.base_url, api_key=settings.lob.api_key, wire=wire("lob_letter")
         )
     raise SettingsError([f"there is no account for {channel.value}"])

@@ -35,6 +35,11 @@ class Service:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
+    def called_carriers(self) -> list[str]:
+        """The carriers in use that are called over a wire."""
+        return [slug for slug in self.carrier_of.values() if self.timetables[slug].wire is not None]
+
+    @property
     def silence(self) -> Silence:
         """How long each carrier may say nothing."""
         return silence_of(self.timetables)

@@ -25,6 +25,13 @@ def text(value: str) -> str:
     return value
 
 
+def webhook_secret(value: str) -> str:
+    """A secret that is one: the vendor's debugger signs with the word itself."""
+    if value.lower() == "secret":
+        raise ValueError("must not be the vendor's example: anybody could sign with it")
+    return value
+
+
 def matching(pattern: str, shape: str) -> Callable[[str], str]:
     """A reader of texts that match `pattern` as a whole; `shape` says in words what they look like."""
 

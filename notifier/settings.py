@@ -218,7 +218,7 @@ def _lob(read: _Reader) -> Lob | None:
     lob = Lob(
         base_url=read.sure("LOB_BASE_URL", may_be.carrier_url(ends_with="/v1"), ""),
         api_key=read.sure("LOB_API_KEY", may_be.text, ""),
-        webhook_secret=read.sure("LOB_WEBHOOK_SECRET", may_be.text, ""),
+        webhook_secret=read.sure("LOB_WEBHOOK_SECRET", may_be.webhook_secret, ""),
     )
     return lob if whole else None
 

@@ -187,6 +187,7 @@ class Metrics:
     seconds: Histogram
     intake_rows: Counter
     receipts: Counter
+    inbound: Counter
 
     def render(self) -> bytes:
         """The text format of Prometheus: of every process of this server, where they share their counts in files."""
@@ -206,4 +207,5 @@ def new_metrics() -> Metrics:
         Histogram("notifier_http_request_seconds", "Time to answer.", ("route",), registry=registry),
         Counter("notifier_intake_rows", "People stored from lists.", ("format",), registry=registry),
         Counter("notifier_receipts", "Elements of carriers' callbacks.", ("carrier", "result"), registry=registry),
+        Counter("notifier_inbound", "Messages that people sent to us.", ("carrier", "kind"), registry=registry),
     )

@@ -25,6 +25,7 @@ from notifier.api.app import install_limits, new_app
 from notifier.api.errors import register_problems
 from notifier.bodies import discard_body
 from notifier.bootstrap import build
+from notifier.callbacks import inbound
 from notifier.callbacks import routes as callbacks
 from notifier.core.errors import SettingsError
 from notifier.public import routes as public
@@ -79,6 +80,7 @@ def create_app(service: Service | None = None) -> Flask:
         install_limits(app, service.redis)
     if "callbacks" in surfaces:
         callbacks.install(app, service, metrics, headers=headers)
+        app.register_blueprint(inbound.blueprint)
     if "public" in surfaces:
         app.register_blueprint(public.blueprint)
     return app

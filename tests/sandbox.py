@@ -30,6 +30,8 @@ API_KEY = "SG.sandbox-key"
 SERVICE_SID = "MG" + "0123456789abcdef" * 2
 NUMBER = "+12025550199"
 MAILBOX = "records@agency.example.org"
+LOB_KEY = "test_sandbox_key"
+LOB_SECRET = "lob-sandbox-secret"
 
 
 class _Crowded(ThreadingHTTPServer):
@@ -40,11 +42,12 @@ class _Crowded(ThreadingHTTPServer):
 
 
 class Reply(NamedTuple):
-    """An HTTP answer."""
+    """An HTTP answer, after some seconds."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +57,27 @@ class Sandbox:
     url: str
     public_key: str
     process_id: int
+    tls_url: str = ""  # the same one over TLS, when it was given a file for its certificate
+    ca_file: str = ""
     account_sid: str = ACCOUNT_SID
     auth_token: str = field(default=AUTH_TOKEN, repr=False)
     api_key: str = field(default=API_KEY, repr=False)
     senders: tuple[str, ...] = (NUMBER, SERVICE_SID)
     mailbox: str = MAILBOX
+    lob_key: str = field(default=LOB_KEY, repr=False)
+    lob_secret: str = field(default=LOB_SECRET, repr=False)
 
     def control(self, **changes: object) -> None:
-        """Turn switches: delay_ms, answer_delay_ms, hang_ms, receipts, webhook_url."""
+        """Turn switches: those of sandbox/options.py."""
         reply = self._call("POST", "/control", json.dumps(changes).encode())
         assert reply.status == 200, reply
+
+    def write(self, number: str, words: str, opt_out_type: str = "") -> str:
+        """Somebody writes to our number; returns the id of the message."""
+        said = {"from": number, "body": words, "opt_out_type": opt_out_type}
+        reply = self._call("POST", "/inbound", json.dumps(said).encode())
+        assert reply.status == 200, reply
+        return str(json.loads(reply.body)["sid"])
 
     def summary(self) -> dict[str, Any]:
         """Counts, what is waiting, CPU seconds."""
@@ -92,17 +106,24 @@ class Sandbox:
 
 
 @contextmanager
-def running_sandbox(**options: object) -> Iterator[Sandbox]:
-    """Start a sandbox on a free loopback port, stop it at the end. `options` are those of sandbox/options.py."""
+def running_sandbox(*, ca_file: Path | None = None, **options: object) -> Iterator[Sandbox]:
+    """Start a sandbox on a free loopback port, stop it at the end. `options` are those of sandbox/options.py.
+
+    With `ca_file` it speaks TLS too, and puts its certificate there.
+    """
     accounts = {
         "account_sid": ACCOUNT_SID,
         "auth_token": AUTH_TOKEN,
         "senders": [NUMBER, SERVICE_SID],
         "api_key": API_KEY,
         "mailboxes": [MAILBOX],
+        "lob_key": LOB_KEY,
+        "lob_secret": LOB_SECRET,
         "delay_ms": 20,
     }
-    given = {"host": "127.0.0.1", "port": 0, "options": {**accounts, **options}}
+    given: dict[str, object] = {"host": "127.0.0.1", "port": 0, "options": {**accounts, **options}}
+    if ca_file is not None:
+        given["ca_file"] = str(ca_file)
     process = subprocess.Popen(
         [sys.executable, "-m", "notifier.carriers.sandbox"],
         cwd=ROOT,
@@ -112,7 +133,7 @@ def running_sandbox(**options: object) -> Iterator[Sandbox]:
     assert process.stdout is not None
     try:
         facts = json.loads(process.stdout.readline())
-        yield Sandbox(facts["url"], facts["webhook_public_key"], process.pid)
+        yield Sandbox(facts["url"], facts["webhook_public_key"], process.pid, facts["tls_url"], str(ca_file or ""))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(10)
@@ -152,6 +173,7 @@ def catching() -> Iterator[Catcher]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             catcher.caught.append(Callback(catcher.url(self.path), headers, body, datetime.now(UTC)))
             reply = catcher.replies.popleft() if catcher.replies else Reply(204)
+            time.sleep(reply.after)
             self.send_response(reply.status)
             for name, value in (*reply.headers, ("Content-Length", str(len(reply.body)))):
                 self.send_header(name, value)

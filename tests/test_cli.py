@@ -5,18 +5,23 @@ import io
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
 
 from notifier.bootstrap import build
+from notifier.carriers.base import Callback
 from notifier.cli import COMMANDS, commands
 from notifier.commands.glossary import render
 from notifier.core.contacts import blind_form
@@ -30,6 +35,7 @@ from notifier.service import CHECKOUT, CONFIG_DIR, Service
 from notifier.settings import Settings
 from notifier.store.migrate import migrate
 from notifier.usecases.access import authenticate
+from notifier.usecases.quarantine import list_quarantine, quarantine
 from tests.api.served import running_server
 
 Prepare = Callable[[str], object]
@@ -279,6 +285,23 @@ def test_the_sandbox_makes_up_accounts_and_says_what_to_set(tmp_path: Path) -> N
     assert not settings.carriers_are_real
 
 
+def test_the_sandbox_speaks_tls_and_says_whom_to_trust(tmp_path: Path) -> None:
+    ca_file = tmp_path / "sandbox.pem"
+    command = [sys.executable, "-m", "notifier", "sandbox", "--port", "0", "--ca-file", str(ca_file)]
+    env = {"PATH": os.environ["PATH"], "NOTIFIER_DATA_DIR": str(tmp_path / "data")}
+    with subprocess.Popen(command, cwd=CHECKOUT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as sandbox:
+        assert sandbox.stdout is not None
+        url = json.loads(sandbox.stdout.readline())["tls_url"]
+        trusting = ssl.create_default_context(cafile=ca_file)
+        with urlopen(f"{url}/healthz", context=trusting, timeout=10) as answer:  # noqa: S310 # our own sandbox
+            assert json.loads(answer.read()) == {"status": "ready"}
+        with pytest.raises(URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urlopen(f"{url}/healthz", timeout=10)  # noqa: S310 # our own sandbox
+        sandbox.terminate()
+        sandbox.communicate(timeout=10)
+    assert b"PRIVATE KEY" not in ca_file.read_bytes()
+
+
 def test_the_sandbox_does_not_stand_in_for_a_carrier_that_is_called_itself() -> None:
     account = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": PASSWORD, "TWILIO_FROM": "+12025550199"}
     public = {"TWILIO_BASE_URL": "https://api.twilio.com", "PUBLIC_BASE_URL": "https://notices.agency.example.org"}
@@ -323,6 +346,27 @@ def test_a_wrong_key_and_a_missing_server_are_told(run: Run, keys: dict[str, str
     missing = in_a_process(*words, **house, MACHINE_KEY="ntf_test_x", API_URL="http://127.0.0.1:1")
     assert missing.returncode == 1
     assert "no answer from http://127.0.0.1:1" in missing.stderr
+
+
+def test_a_carrier_is_stopped_and_goes_on_from_the_command_line(run: Run, agency: str, keys: dict[str, str]) -> None:
+    placed = run("stop", "place", "--carrier", "twilio_sms", "--reason", "carrier_trouble", **keys)
+    assert placed.exit_code == 0
+    stop = placed.output.removeprefix("stopped: ").strip()
+    listed = run("stop", "list", **keys).output
+    assert stop in listed
+    assert "carrier_trouble" in listed
+    assert run("stop", "resume", **keys).output == "awaiting_second_officer\n"
+    again = run("stop", "resume", "--stop", stop, **keys)
+    assert (again.exit_code, "second-officer-needed" in again.output) == (1, True)
+    second = run("officer", "add", "Third Officer", "--agency", agency, "--role", "approver").output.strip()
+    key = run("apikey", "create", "--officer", second).stdout.strip()
+    assert run("stop", "resume", **{**keys, "PERSONAL_KEY": key}).output == "running\n"
+    assert stop not in run("stop", "list", **keys).output
+
+
+def test_a_stop_of_nothing_is_refused_before_anybody_is_asked(run: Run, keys: dict[str, str]) -> None:
+    assert run("stop", "place", **keys).exit_code == 2
+    assert run("stop", "resume", "--matter", str(uuid4()), "--stop", str(uuid4()), **keys).exit_code == 2
 
 
 def test_the_clock_of_a_test_matter_moves(run: Run, keys: dict[str, str], tmp_path: Path) -> None:
@@ -382,3 +426,37 @@ def test_every_word_of_a_status_has_its_sentence() -> None:
         assert f"| `{word}` |" in page
         assert word.meaning in page
     assert REASON_MEANING.keys() == set(Reason)
+
+
+TWILIO = {
+    "TWILIO_BASE_URL": "https://api.twilio.com",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "made-up-token-of-tests",
+    "TWILIO_FROM": "+12025550199",
+    "PUBLIC_BASE_URL": "https://notices.agency.example.org",
+}
+
+
+def test_what_nobody_could_place_is_listed_without_its_words_and_read_again(run: Run, service: Service) -> None:
+    assert run("receipts", "list").output == "In quarantine: nothing.\n"
+    assert run("receipts", "replay").output == "Nothing to read again.\n"
+    body = b"MessageSid=SM" + b"0" * 32 + b"&MessageStatus=teleported&To=%2B13035550142"
+    url = f"{TWILIO['PUBLIC_BASE_URL']}/callbacks/twilio_sms"
+    headers = {"content-type": "application/x-www-form-urlencoded", "x-twilio-signature": "nobody's"}
+    for age, reason in ((timedelta(hours=3), "unreadable"), (timedelta(days=3), "names-no-attempt")):
+        callback = Callback(url, headers, body + reason.encode(), datetime.now(UTC) - age)
+        quarantine(service.db, callback, carrier="twilio_sms", reason=reason, vault=service.vault)
+    shown = run("receipts", "list").output
+    assert [line.split() for line in shown.splitlines()][1:] == [
+        ["twilio_sms", "names-no-attempt", "1", "3", "days", "3", "days"],
+        ["twilio_sms", "unreadable", "1", "3", "h", "3", "h"],
+    ]
+    oldest, newest = list_quarantine(service.db)
+    each = run("receipts", "list", "--each").output
+    assert str(oldest.quarantine_id) in each
+    assert "0142" not in each
+    assert run("receipts", "replay").output == "2 are of a carrier that is not in use\n"
+    chosen = ("receipts", "replay", "--id", str(newest.quarantine_id))
+    assert run(*chosen, **TWILIO).output == "1 are not proved by today's keys of the carrier\n"
+    assert run("receipts", "replay", "--reason", "nonsense", **TWILIO).output == "Nothing to read again.\n"
+    assert len(list_quarantine(service.db)) == 2

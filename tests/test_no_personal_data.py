@@ -15,11 +15,13 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -34,6 +36,7 @@ from tests.sandbox import running_sandbox
 from tests.workers.house import PROGRAMS, House, open_house
 
 NAME, NATIVE, OTHER = "Zephyrine Quackenbush", "ዘፍሪን ኳከንቡሽ", "Bartholomew Yttrium"
+MOVED_TO = "8123 Improbable Esplanade"
 STREET, CITY, ZIP = "4711 Unmistakable Causeway", "Quillayute", "98331-7719"
 MAILBOX = "zephyrine.quackenbush@example.org"
 BOUNCING = "bounced.yttrium-bartholomew@example.net"
@@ -43,6 +46,7 @@ LANGUAGE = "rhg-Latn"
 ISSUER, NUMBER, DATED = "Quibblesworth Field Office", "QX-99817-HERON", "2026-10-03"
 TARGET = "Zanzibar Roofing Consortium"
 MATTER, PERSON = "MX-PUFFIN-55", "PX-PUFFIN"
+WRITTEN = "kittiwake over skerryvore"
 
 CANARIES = {
     "a name": NAME,
@@ -50,6 +54,7 @@ CANARIES = {
     "a name in its own script": NATIVE,
     "another name": OTHER,
     "a street": STREET,
+    "a street that the post named": MOVED_TO,
     "a city": CITY,
     "a postal code": ZIP,
     "a mailbox": MAILBOX,
@@ -66,6 +71,7 @@ CANARIES = {
     "a target": TARGET,
     "an agency's number for a matter": MATTER,
     "an agency's number for a person": PERSON,
+    "what somebody wrote to us": WRITTEN,
 }
 
 DEMAND = {
@@ -257,6 +263,11 @@ def send_and_follow(run: Run) -> None:
         return set(statuses) <= {"delivered", "failed", "handed_over"} and statuses["handed_over"] == 2
 
     run.house.until(settled, 40)
+    public = run.house.environment["PUBLIC_BASE_URL"]
+    run.house.sandbox.control(inbound_url=f"{public}/callbacks/twilio_inbound")
+    for number in (PHONES["good"], "+17195550199"):  # somebody's, and nobody's
+        run.house.sandbox.write(number, WRITTEN)
+    run.house.until(lambda: len(run.house.rows("select from inbound")) == 2)
     for page in ("", "/people", "/lists"):
         run.good("GET", f"/v1/matters/{matter}{page}")
     for row in run.house.rows("select person_id from person"):
@@ -264,6 +275,15 @@ def send_and_follow(run: Run) -> None:
     batch = run.good("GET", "/v1/print-batches", token=run.house.office.personal_token)["batches"][0]
     for part in ("pdf", "manifest", "totals"):
         run.good("GET", f"/v1/print-batches/{batch['batch_id']}/{part}", token=run.house.office.personal_token)
+    (letter, *_) = run.house.rows("select attempt_id from attempt where channel = 'letter' and batch_id is not null")
+    back = {
+        "piece": str(letter.attempt_id),
+        "reason": "FOE",
+        "returned_on": f"{datetime.now(ZoneInfo('America/Denver')):%Y-%m-%d}",
+    }
+    moved = {"pieces": [{**back, "forwarding_address": {**ADDRESS, "lines": [MOVED_TO]}}]}
+    run.bad("POST", "/v1/returned-mail", {"pieces": [{**back, "piece": NAME}]}, token=run.house.office.personal_token)
+    run.good("POST", "/v1/returned-mail", moved, token=run.house.office.personal_token)
 
 
 def break_things(run: Run) -> None:
@@ -277,11 +297,11 @@ def break_things(run: Run) -> None:
         tx.conn.execute(spoil, {"name": NAME, "id": receipt.receipt_id})
     status, _ = run.call("GET", f"/v1/people/{attempt.person_id}")
     assert status == 500  # the page cannot say where this attempt stands
-    house.until(lambda: b"work.failed" in house.logs()["receipts"])
+    house.until(lambda: b"receipt not applied" in house.logs()["receipts"])
     with house.db.transaction(house.office.agency_id) as tx:
         mend = text("update attempt set status = :status where attempt_id = :id")
         tx.conn.execute(mend, {"status": attempt.status, "id": attempt.attempt_id})
-        mend = text("update receipt set event = :event where receipt_id = :id")
+        mend = text("update receipt set event = :event, applied_at = null, result = null where receipt_id = :id")
         tx.conn.execute(mend, {"event": receipt.event, "id": receipt.receipt_id})
     house.until(lambda: not house.rows("select from receipt where applied_at is null"))
     break_a_matter(run)
@@ -373,8 +393,9 @@ def test_people_were_really_told(run: Run) -> None:
     for canary in (PHONES["good"], MAILBOX, BOUNCING):
         assert canary in taken
     rows = run.house.rows("select status, reason from attempt")
-    assert {"delivered", "failed", "handed_over"} == {row.status for row in rows}
+    assert {"delivered", "failed", "handed_over", "returned"} <= {row.status for row in rows}
     assert run.house.rows("select count(*) from receipt")[0][0] > 5
+    assert run.house.rows("select count(*) from contact_flag")[0][0] > 0
     assert len(run.refusals) > 30
 
 
@@ -418,7 +439,7 @@ def test_the_database_holds_nobody_in_clear(run: Run, canaries: Mapping[str, str
         for place, column in enumerate(table.c):
             tables[f"{table.name}.{column.name}"] = b"\n".join(_as_bytes(row[place]) for row in rows)
     filled = {name.partition(".")[0] for name, content in tables.items() if content}
-    assert filled >= {table.name for table in t.metadata.sorted_tables} - {"open_work", "stop", "quarantine"}
+    assert filled >= {table.name for table in t.metadata.sorted_tables} - {"open_work", "stop", "returned_piece"}
     assert found(canaries, tables) == []
 
 

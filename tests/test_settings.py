@@ -130,6 +130,12 @@ def test_a_half_configured_carrier_is_refused(carrier: dict[str, str]) -> None:
         assert any("half configured" in problem and left_out in problem for problem in problems({**rest, **PUBLIC}))
 
 
+def test_the_vendors_example_of_a_secret_is_none() -> None:
+    assert any(
+        "LOB_WEBHOOK_SECRET" in problem for problem in problems({**LOB, **PUBLIC, "LOB_WEBHOOK_SECRET": "Secret"})
+    )
+
+
 def test_a_messaging_service_stands_for_a_number() -> None:
     service = {**TWILIO, **PUBLIC, "TWILIO_FROM": "", "TWILIO_MESSAGING_SERVICE_SID": "MG" + "a" * 32}
     twilio = load(service).twilio

@@ -12,7 +12,18 @@ from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
 from redis import Redis
 
-from notifier.api import docs, matters, notices, people, print_batches
+from notifier.api import (
+    carriers,
+    contact_flags,
+    docs,
+    matters,
+    notices,
+    people,
+    print_batches,
+    returned_mail,
+    stops,
+    tasks,
+)
 from notifier.api.answers import ProblemOut
 from notifier.api.auth import ApiRequest, add_rate_headers
 from notifier.api.limits import RateLimiter
@@ -26,6 +37,11 @@ BLUEPRINTS: Final[tuple[APIBlueprint, ...]] = (
     people.blueprint,
     notices.blueprint,
     print_batches.blueprint,
+    returned_mail.blueprint,
+    contact_flags.blueprint,
+    stops.blueprint,
+    carriers.blueprint,
+    tasks.blueprint,
 )
 ABOUT: Final = (
     "Tells every person named in a demand for records, over SMS, email and letter, and follows each notice to its end."

@@ -142,4 +142,4 @@ def read_document() -> None:
 
 
 def _may_be_empty() -> bool:
-    return (request.endpoint or "").endswith((".approve", ".stop", ".resume"))
+    return (request.endpoint or "").endswith((".approve", ".stop", ".resume", ".resume_sending"))

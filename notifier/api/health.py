@@ -1,16 +1,18 @@
 """Is it alive, is it ready, and how much is waiting. Nothing here is about anybody."""
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from redis.exceptions import RedisError
 
 from notifier.core.errors import Forbidden, Refused
 from notifier.store.migrate import is_current
 from notifier.surface import metrics, service
-from notifier.usecases.backlog import Backlog, read_backlog
+from notifier.usecases.backlog import Backlog, BacklogWatch
+from notifier.usecases.breaker import Standing, breaker_states
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 # A proxy on this machine speaks from loopback for the whole world; these are the headers that it leaves.
@@ -46,7 +48,9 @@ def show_metrics() -> Response:
     """Counts for Prometheus: those of this process, and what waits in the database. On the machine itself only."""
     _require_local()
     here = service()
-    waiting = _gauges(read_backlog(here.db, now=here.now()))
+    watch: BacklogWatch = current_app.extensions.setdefault("backlog", BacklogWatch(here.db))
+    waiting = _gauges(watch.read(now=here.now()))
+    _add_breakers(waiting, breaker_states(here.redis, here.called_carriers))
     return Response(metrics().render() + generate_latest(waiting), content_type=TEXT)
 
 
@@ -77,8 +81,22 @@ def _gauges(backlog: Backlog) -> CollectorRegistry:
         ("notifier_receipts_waiting", "Receipts stored and not applied.", backlog.receipts_waiting),
         ("notifier_oldest_receipt_seconds", "How long the oldest of them waits.", backlog.oldest_receipt_seconds),
         ("notifier_print_batches_not_mailed", "Print batches not declared mailed.", backlog.batches_not_mailed),
+        ("notifier_print_batches_red", "Those that should have been by now.", backlog.batches_red),
         ("notifier_callbacks_quarantined", "Callbacks that could not be matched or read.", backlog.quarantined),
     )
     for name, text, value in singles:
         Gauge(name, text, registry=registry).set(value)
     return registry
+
+
+def _add_breakers(registry: CollectorRegistry, standings: Mapping[str, Standing]) -> None:
+    """A carrier of which nobody can tell, because Redis is away or was emptied, has no figure."""
+    gauge = Gauge(
+        "notifier_carrier_breaker",
+        "1 while nothing is sent by a carrier because it does not answer, else 0.",
+        ("carrier",),
+        registry=registry,
+    )
+    for slug, standing in standings.items():
+        if standing.is_open is not None:
+            gauge.labels(slug).set(int(standing.is_open))

@@ -130,6 +130,7 @@ def approve(path: MatterPath, body: ApproveIn) -> Response:
             packs=here.packs,
             carrier_of=here.carrier_of,
             carriers_are_real=here.settings.carriers_are_real,
+            vault=here.vault,
             lists=body.lists,
             now=here.now(),
         )
@@ -141,7 +142,7 @@ def approve(path: MatterPath, body: ApproveIn) -> Response:
             attempts=approved.attempts,
         )
 
-    return done_once(200, act, body_digest=body_digest(), after=_ring_all)
+    return done_once(200, act, body_digest=body_digest(), after=ring_all)
 
 
 @blueprint.post("/matters/<matter_id>/stop", responses={200: StopPlacedOut})
@@ -179,9 +180,10 @@ def resume(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the b
         lift = stops.lift_stops(tx, path.matter_id, principal=principal(), now=here.now())
         return LiftOut(state=lift.state, stops=list(lift.stops))
 
-    return done_once(200, act, body_digest=body_digest(), after=_ring_all)
+    return done_once(200, act, body_digest=body_digest(), after=ring_all)
 
 
-def _ring_all() -> None:
+def ring_all() -> None:
+    """Wake the workers of every channel."""
     for channel in Channel:
         service().ring(channel.value)

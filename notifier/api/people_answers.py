@@ -8,15 +8,32 @@ from uuid import UUID
 from pydantic import Field
 
 from notifier.api.answers import Answer, Count, shallow
-from notifier.core.model import Channel
+from notifier.core.flags import FLAG_MEANING
+from notifier.core.inbound import INBOUND_MEANING
+from notifier.core.model import Channel, ContactFlag, InboundKind, PostService
 from notifier.core.problem import Problem
 from notifier.core.status import AttemptStatus, PersonOutcome
+from notifier.usecases.contact_flags import Flagged
+from notifier.usecases.inbound import InboundRead
 from notifier.usecases.reading_people import AttemptRead, ContactRead, NoticeRead, PersonLine, PersonRead
 from notifier.usecases.timeline import PROVES, Entry
 
 
+class FlagOut(Answer):
+    """What was learned of a contact point. While it holds, nothing is sent there; other ways go on."""
+
+    flag: ContactFlag
+    meaning: str
+    since: datetime
+
+    @classmethod
+    def of(cls, flagged: Flagged) -> Self:
+        """From the use case."""
+        return cls(flag=flagged.flag, meaning=FLAG_MEANING[flagged.flag], since=flagged.since)
+
+
 class ContactOut(Answer):
-    """One way to reach a person. `problem` says why it cannot be used."""
+    """One way to reach a person. `problem` says why it cannot be used, `flags` what was learned of it since."""
 
     contact_id: UUID
     kind: str
@@ -24,12 +41,14 @@ class ContactOut(Answer):
     address: dict[str, Any] | None
     problem: str | None
     problem_meaning: str | None
+    flags: list[FlagOut]
 
     @classmethod
     def of(cls, contact: ContactRead) -> Self:
         """From the use case."""
         meaning = Problem(contact.problem).meaning if contact.problem else None
-        return cls.model_validate({**shallow(contact), "problem_meaning": meaning})
+        flags = [FlagOut.of(flagged) for flagged in contact.flags]
+        return cls.model_validate({**shallow(contact), "problem_meaning": meaning, "flags": flags})
 
 
 class PersonLineOut(Answer):
@@ -93,6 +112,8 @@ class AttemptOut(Answer):
     updated_at: datetime
     batch_id: UUID | None
     linked_from: UUID | None = Field(description="The attempt that this one repeats as a possible duplicate.")
+    plan_row: str = Field(description="What wanted it: a pack, a slash and a row of its plan.")
+    service: PostService | None = Field(description="How a letter is mailed, where its plan says so.")
 
     @classmethod
     def of(cls, attempt: AttemptRead) -> Self:
@@ -145,6 +166,12 @@ class EntryOut(Answer):
     reason: str | None
     status: AttemptStatus | None
     proof: ProofOut | None
+    contact_id: UUID | None
+    flag: ContactFlag | None = Field(description="What was learned of that contact point.")
+    due_at: datetime | None = Field(description="When what was ordered then is due, on the matter's clock.")
+    task_id: UUID | None
+    linked_from: UUID | None = Field(description="The attempt that this one repeats.")
+    duplicate_possible: bool = Field(description="The person may have had the message twice.")
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
@@ -156,18 +183,38 @@ class EntryOut(Answer):
         return cls.model_validate({**found, "actor": actor, "proof": shown})
 
 
+class MessageOut(Answer):
+    """A message that the person, or whoever has their number, sent to ours."""
+
+    inbound_id: UUID
+    contact_id: UUID
+    carrier: str
+    kind: InboundKind
+    meaning: str
+    received_at: datetime
+    text: str | None = Field(description="As it was written; null after erasure.")
+
+    @classmethod
+    def of(cls, message: InboundRead) -> Self:
+        """From the use case."""
+        return cls.model_validate({**shallow(message), "meaning": INBOUND_MEANING[message.kind]})
+
+
 class PersonOut(PersonLineOut):
-    """A person with their notices and all that happened, in order."""
+    """A person with their notices, what they wrote to us and all that happened, in order."""
 
     notices: list[NoticeOut]
+    messages: list[MessageOut]
     timeline: list[EntryOut]
 
     @classmethod
     def read(cls, person: PersonRead) -> Self:
         """From the use case."""
         notices = [NoticeOut.of(notice) for notice in person.notices]
+        messages = [MessageOut.of(message) for message in person.messages]
         timeline = [EntryOut.of(entry) for entry in person.timeline]
-        return cls.model_validate({**_line(person.line), "notices": notices, "timeline": timeline})
+        told = {"notices": notices, "messages": messages, "timeline": timeline}
+        return cls.model_validate({**_line(person.line), **told})
 
 
 def _line(line: PersonLine) -> Mapping[str, Any]:

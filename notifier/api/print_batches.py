@@ -4,13 +4,15 @@ from typing import Final
 
 from flask import Response
 
-from notifier.api.answers import BatchesOut, BatchOut, MailedOut
+from notifier.api.answers import BatchesOut, BatchOut, MailedOut, VoidedOut
 from notifier.api.auth import principal, v1_blueprint
+from notifier.api.mailroom_schemas import MailedIn, VoidIn
 from notifier.api.reply import body_digest, done_once, raw_schema, shown
-from notifier.api.schemas import BatchPath, MailedIn, PartPath
+from notifier.api.schemas import BatchPath, PartPath
+from notifier.core.model import Channel
 from notifier.store.engine import Tx
 from notifier.surface import service
-from notifier.usecases import mailroom
+from notifier.usecases import batches, mailing
 
 MEDIA: Final = {"pdf": "application/pdf", "manifest": "text/csv; charset=utf-8", "totals": "application/pdf"}
 
@@ -23,10 +25,10 @@ def list_batches() -> Response:
 
     Scope: mailroom.
     """
-    with service().db.transaction(principal().agency_id) as tx:
-        rows = mailroom.list_batches(tx, principal=principal())
-    batches = [{name: row[name] for name in BatchOut.model_fields} for row in rows]
-    return shown(BatchesOut.model_validate({"batches": batches}))
+    here = service()
+    with here.db.transaction(principal().agency_id) as tx:
+        found = batches.list_batches(tx, principal=principal(), now=here.now())
+    return shown(BatchesOut(batches=[BatchOut.model_validate(one) for one in found]))
 
 
 @blueprint.get("/print-batches/<batch_id>/<part>", responses={200: raw_schema("application/pdf")})
@@ -34,11 +36,11 @@ def read_part(path: PartPath) -> Response:
     """One file of a batch: the letters (PDF), the manifest (CSV) or the totals (PDF).
 
     It holds names and addresses: print it and do not keep it. The letters are not given while a stop keeps one of
-    them back. Scope: mailroom.
+    them back or when one was withdrawn, and nothing of a voided batch is. Scope: mailroom.
     """
     here = service()
     with here.db.transaction(principal().agency_id) as tx:
-        content = mailroom.batch_file(tx, path.batch_id, path.part, principal=principal(), vault=here.vault)
+        content = batches.batch_file(tx, path.batch_id, path.part, principal=principal(), vault=here.vault)
     response = Response(content, content_type=MEDIA[path.part])
     ending = "csv" if path.part == "manifest" else "pdf"
     response.headers["Content-Disposition"] = f'attachment; filename="{path.batch_id}-{path.part}.{ending}"'
@@ -47,14 +49,37 @@ def read_part(path: PartPath) -> Response:
 
 @blueprint.post("/print-batches/<batch_id>/mailed", responses={200: MailedOut})
 def declare_mailed(path: BatchPath, body: MailedIn) -> Response:
-    """Declare that every piece of a batch was handed to the post on a day.
+    """Declare that every letter still in a batch was handed to the post on a day, and where.
 
-    Needs a personal key. Scope: mailroom.
+    Certified letters come with the numbers of their labels, all of them. Needs a personal key. Scope: mailroom.
     """
     here = service()
 
     def act(tx: Tx) -> MailedOut:
-        mailed = mailroom.declare_mailed(tx, path.batch_id, mailed_on=body.day(), principal=principal(), now=here.now())
+        mailed = mailing.declare_mailed(
+            tx,
+            path.batch_id,
+            mailed_on=body.day(),
+            place=body.place,
+            articles=body.scans(),
+            principal=principal(),
+            now=here.now(),
+        )
         return MailedOut.model_validate(mailed)
 
     return done_once(200, act, body_digest=body_digest())
+
+
+@blueprint.post("/print-batches/<batch_id>/void", responses={200: VoidedOut})
+def void_batch(path: BatchPath, body: VoidIn) -> Response:
+    """Say that a batch, or some pieces of it, were not mailed and that their paper was destroyed.
+
+    They are printed in a later batch, as soon as no stop keeps them back. Needs a personal key. Scope: mailroom.
+    """
+    here = service()
+
+    def act(tx: Tx) -> VoidedOut:
+        voided = mailing.void_batch(tx, path.batch_id, pieces=body.pieces, principal=principal(), now=here.now())
+        return VoidedOut.model_validate(voided)
+
+    return done_once(200, act, body_digest=body_digest(), after=lambda: here.ring(Channel.LETTER.value))

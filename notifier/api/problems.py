@@ -122,6 +122,16 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
         # Matters, people, notices
         "unknown-matter": P(404, "There is no such matter", "Matters of other agencies are never shown."),
         "unknown-person": P(404, "There is no such person", "People of other agencies are never shown."),
+        "unknown-contact": P(404, "This person has no such contact point", "Look at the person's contacts."),
+        "flag-not-for-this-contact": P(
+            422,
+            "This cannot be said of this contact point",
+            "Only a phone takes no text messages; mail that came back is scanned in at the mailroom.",
+        ),
+        "unknown-task": P(404, "There is no such task", "Tasks of other agencies are never shown."),
+        "task-already-done": P(
+            409, "The task was finished before", "Somebody has said something else came of it. Look at its resolution."
+        ),
         "unknown-notice": P(404, "There is no such notice", "Notices of other agencies are never shown."),
         "unknown-pack": P(422, "There is no such pack", "`notifier check` lists the packs that are installed."),
         "unknown-record-type": P(
@@ -137,6 +147,7 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
             422, "A person is in the list twice", "Each external_id stands once in a matter. Nothing was stored."
         ),
         "not-stopped": P(409, "Nothing is stopped here", "There is nothing to resume."),
+        "unknown-stop": P(404, "There is no such stop in force here", "Look at the stops that are in force."),
         "stop-of-nothing": P(422, "It does not say what to stop", "Name a matter, a channel or a carrier."),
         "unknown-carrier": P(422, "There is no such carrier", "config/carriers.toml lists them."),
         "unknown-print-batch": P(
@@ -150,6 +161,42 @@ PROBLEMS: Final[Mapping[str, ProblemType]] = MappingProxyType(
             "Put none of it in the post. Two officers can resume sending; what was mailed before is declared then.",
         ),
         "already-declared": P(409, "The batch was declared mailed before", "Look at its mailed_on."),
+        "already-voided": P(409, "The batch was voided before", "Its letters are printed in another batch."),
+        "batch-voided": P(409, "The batch was voided", "Its letters are printed in another batch: fetch that one."),
+        "pieces-withdrawn": P(
+            409,
+            "Letters of the batch were withdrawn",
+            "Its file still holds them. Mail what is printed and declare it, or void all of the batch.",
+        ),
+        "was-mailed": P(
+            409,
+            "It was in the post",
+            "A letter of it has come back or was delivered, so it was not destroyed. Declare the batch mailed.",
+        ),
+        "not-in-batch": P(422, "A piece is not in this batch", "`errors` points at it. Nothing was withdrawn."),
+        "unknown-place": P(
+            422, "There is no such place of mailing", "Name one of the agency's: `notifier agency add --mailing-place`."
+        ),
+        "articles-wrong": P(
+            422, "Some labels are wrong", "`errors` points at each scan to be made again. Nothing was declared."
+        ),
+        "articles-missing": P(
+            422,
+            "Certified letters lack their numbers",
+            "Scan each letter together with its label, and send all of them.",
+        ),
+        "not-certified": P(422, "The letter is not a certified one", "Only certified letters have a receipt."),
+        "impossible-delivery-day": P(
+            422, "It cannot have been delivered on that day", "From the day it was mailed until today."
+        ),
+        "not-mailed": P(409, "Nobody has declared it mailed", "Declare its print batch mailed first."),
+        "already-delivered": P(409, "That it was delivered is known", "Look at the person's timeline."),
+        "already-returned": P(409, "This letter has come back", "What came back was not delivered."),
+        "unreadable-scan": P(
+            422,
+            "Some lines cannot be read",
+            "`errors` points at them: scan the 2D code, or type the fifteen digits again. Nothing was stored.",
+        ),
         "impossible-mailing-day": P(
             422,
             "It cannot have been mailed on that day",

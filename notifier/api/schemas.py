@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, W
 from pydantic_core import PydanticCustomError
 
 from notifier.core.errors import Finding, Invalid
-from notifier.core.model import Channel, Demand, Instrument, IssuerClass, JudgeSigned, Nondisclosure
+from notifier.core.model import Channel, ContactFlag, Demand, Instrument, IssuerClass, JudgeSigned, Nondisclosure
 from notifier.core.person_row import Identifier, Name
 from notifier.core.roster import PersonRow
 from notifier.usecases.intake import NewMatter, Target
@@ -38,18 +38,20 @@ def _real_date(text: str) -> str:
 DateText = Annotated[str, AfterValidator(_real_date), WithJsonSchema({"type": "string", "format": "date"})]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """What every document that comes in has in common."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class TargetIn(_Document):
+class TargetIn(Document):
     """Whom the demand names."""
 
     kind: Literal["person", "organisation"] = Field(description="What it is.")
     name: Name = Field(repr=False, description="As the demand writes it.", examples=["Front Range Roofing LLC"])
 
 
-class DemandIn(_Document):
+class DemandIn(Document):
     """The paper that demands records. What decides everything is asked here."""
 
     issuer: Name = Field(
@@ -82,7 +84,7 @@ class DemandIn(_Document):
         return Demand(**dict(self))
 
 
-class NewMatterIn(_Document):
+class NewMatterIn(Document):
     """A demand that came in, with the people it names where they are known already."""
 
     external_id: Identifier = Field(
@@ -121,11 +123,11 @@ def require_known_record_types(demand: DemandIn, is_known: Callable[[str], bool]
         raise Invalid("unknown-record-type", "A record type is not known. Nothing was stored.", found)
 
 
-class Nothing(_Document):
+class Nothing(Document):
     """An empty object; the body may also be left out."""
 
 
-class ApproveIn(_Document):
+class ApproveIn(Document):
     """Which lists to send to; the body may also be left out."""
 
     lists: list[UUID] | None = Field(
@@ -148,7 +150,7 @@ class StopReason(StrEnum):
     OTHER = "other"
 
 
-class StopIn(_Document):
+class StopIn(Document):
     """What to stop in this matter: everything, one channel, or one carrier."""
 
     reason: StopReason = Field(default=StopReason.OTHER, description="Why.")
@@ -156,14 +158,22 @@ class StopIn(_Document):
     carrier: Identifier | None = Field(default=None, description="Stop this carrier only.", examples=["twilio_sms"])
 
 
-class MailedIn(_Document):
-    """An officer's statement that a batch was handed to the post."""
+class AgencyStopIn(StopIn):
+    """What to stop in the whole agency: one channel, or one carrier."""
 
-    mailed_on: DateText = Field(description="The day it was handed over.", examples=["2026-11-20"])
 
-    def day(self) -> date:
-        """As a date."""
-        return date.fromisoformat(self.mailed_on)
+class ResumeIn(Document):
+    """Which stops to lift; the body may also be left out."""
+
+    stops: list[UUID] | None = Field(
+        default=None, min_length=1, max_length=1000, description="Left out: all that are in force."
+    )
+
+
+class FlagIn(Document):
+    """What is said of a contact point."""
+
+    flag: ContactFlag = Field(description="`returned` and `moved` are the post's word: scan the piece in.")
 
 
 class MatterPath(BaseModel):
@@ -176,6 +186,12 @@ class PersonPath(BaseModel):
     """The address of a person."""
 
     person_id: UUID = Field(description="Id of the person.")
+
+
+class ContactPath(PersonPath):
+    """The address of a contact point of a person."""
+
+    contact_id: UUID = Field(description="Id of the contact point.")
 
 
 class NoticePath(BaseModel):

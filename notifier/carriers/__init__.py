@@ -6,20 +6,22 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import cast
 
-from notifier.carriers.base import Carrier, ReceiptReader
+from notifier.carriers.base import Carrier, InboundReader, ReceiptReader
 from notifier.core.model import Channel
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One carrier. `carrier` and `reader` are "module:class", imported on first use: an SDK costs 50 MB to load.
+    """One carrier. `carrier`, `reader` and `inbound` are "module:class", imported on first use: an SDK costs 50 MB.
 
-    Both are None for the mailroom: nobody is called, and its word comes from officers.
+    All are None for the mailroom: nobody is called, and its word comes from officers. `inbound` is None where people
+    cannot write back.
     """
 
     channel: Channel
     carrier: str | None
     reader: str | None
+    inbound: str | None = None
 
 
 CARRIERS: Mapping[str, Entry] = MappingProxyType(
@@ -28,11 +30,17 @@ CARRIERS: Mapping[str, Entry] = MappingProxyType(
             Channel.SMS,
             "notifier.carriers.twilio_sms:TwilioSms",
             "notifier.carriers.twilio_receipts:TwilioReceipts",
+            "notifier.carriers.twilio_inbound:TwilioInbound",
         ),
         "sendgrid_email": Entry(
             Channel.EMAIL,
             "notifier.carriers.sendgrid_email:SendGridEmail",
             "notifier.carriers.sendgrid_receipts:SendGridReceipts",
+        ),
+        "lob_letter": Entry(
+            Channel.LETTER,
+            "notifier.carriers.lob_letter:LobLetter",
+            "notifier.carriers.lob_receipts:LobReceipts",
         ),
         "mailroom_letter": Entry(Channel.LETTER, None, None),
     }
@@ -55,6 +63,12 @@ def open_reader(slug: str, /, **settings: object) -> ReceiptReader:
         KeyError: there is no such carrier, or it sends no receipts.
     """
     return cast("ReceiptReader", _find(slug, CARRIERS[slug].reader)(**settings))
+
+
+def open_inbound(slug: str) -> InboundReader | None:
+    """Build what reads the messages that people send to a carrier's number of ours; None where they cannot."""
+    entry = CARRIERS.get(slug)
+    return cast("InboundReader", _find(slug, entry.inbound)()) if entry and entry.inbound else None
 
 
 def _find(slug: str, dotted: str | None) -> type:

@@ -7,7 +7,7 @@ from enum import StrEnum, auto
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
-from notifier.core.model import Channel, PostalAddress, PostService
+from notifier.core.model import Channel, InboundKind, PostalAddress, PostService
 from notifier.core.status import AttemptEvent, Reason
 
 
@@ -22,7 +22,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a letter is besides its text: the file as rendered, who it goes to, and how."""
+    """What a letter is besides its text: the file as rendered, who it goes to, and how.
+
+    `withdrawn` is the carrier's id of an earlier piece of the same attempt, if one was taken back before it was mailed.
+    """
 
     pdf: bytes = field(repr=False)
     name: str = field(repr=False)
@@ -30,6 +33,7 @@ class Post:
     sender: str = field(repr=False)
     return_address: PostalAddress = field(repr=False)
     service: PostService
+    withdrawn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,22 @@ class Reconciler(Protocol):
         """Ask for each, concurrently; one result per message. Never raises for what the carrier answers."""
 
 
+class Recall(StrEnum):
+    """What taking a message back came to."""
+
+    WITHDRAWN = auto()  # proved: the carrier will not send it
+    TOO_LATE = auto()  # it goes out
+    UNSURE = auto()  # it could not be asked; asking again does no harm
+
+
+@runtime_checkable
+class Recaller(Protocol):
+    """A carrier that gives back, for a while, what was handed over to it."""
+
+    async def cancel(self, carrier_ref: str) -> Recall:
+        """Take one message back, by the carrier's own id. Never raises for what the carrier answers."""
+
+
 class ReceiptReader(Protocol):
     """The receiving half of a carrier; needs no loop and no connection."""
 
@@ -174,3 +194,26 @@ class ReceiptReader(Protocol):
 
     def parse(self, callback: Callback) -> list[CarrierReceipt]:
         """What it says, one receipt per element; a broken element becomes one with `is_known` False."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """A message that somebody sent to us. `dedupe` is the same when the carrier says it again; `sender` as it wrote it.
+
+    `raw` is the request's body.
+    """
+
+    dedupe: str
+    kind: InboundKind
+    sender: str = field(repr=False)
+    text: str = field(repr=False)
+    raw: bytes = field(repr=False)
+
+
+class InboundReader(Protocol):
+    """Reads what people send to a carrier's number of ours; the carrier's `ReceiptReader` has proved it."""
+
+    slug: str
+
+    def read(self, callback: Callback) -> InboundMessage | None:
+        """The message; None for what cannot be read as one. Never raises for what the carrier sends."""

@@ -1,8 +1,8 @@
 """What goes to SendGrid: the requests, and the official SDK over one shared TLS context.
 
 As shipped, the SDK builds an opener and with it a TLS context for each call (39 ms of CPU), follows a redirected POST
-by a GET, and cannot tell a connection that never stood from one that broke. Its own classes are extended here, nothing
-else.
+by a GET, cannot tell a connection that never stood from one that broke, and waits for ever for a carrier that answers
+drop by drop. Its own classes are extended here, nothing else.
 """
 
 import http.client
@@ -18,6 +18,7 @@ from python_http_client.client import Client, Response
 from sendgrid import SendGridAPIClient
 
 from notifier.carriers.base import Message
+from notifier.carriers.timed_socket import TimedSocket
 
 SUBSTITUTION_BYTES = 9_500  # the vendor's limit is 10,000 for one person, and does not say how it counts
 TEXT, HTML = "-notifier_text-", "-notifier_html-"
@@ -36,13 +37,11 @@ class NotConnectedError(OSError):
     """Nothing has left: no route, no name, no TLS, no answer to the first packet."""
 
 
-def open_sdk(
-    *, base_url: str, api_key: str, timeout_seconds: float, connect_seconds: float, tls: ssl.SSLContext | None
-) -> SendGridAPIClient:
-    """The SDK, ready to send from several threads. `tls` is made here when it is not given."""
+def open_sdk(*, base_url: str, api_key: str, timeout_seconds: float, connect_seconds: float) -> SendGridAPIClient:
+    """The SDK, ready to send from several threads."""
     sdk = SendGridAPIClient(api_key, host=base_url.rstrip("/"))
     sdk.client = _Client(
-        _opener(tls or ssl.create_default_context(), connect_seconds),
+        _opener(ssl.create_default_context(), connect_seconds),
         host=sdk.host,
         version=3,
         request_headers={**sdk.client.request_headers, "Content-Type": "application/json"},
@@ -157,4 +156,4 @@ def _connect(connection: http.client.HTTPConnection, connect: Callable[[], None]
         connect()
     except OSError as error:
         raise NotConnectedError(type(error).__name__) from None
-    connection.sock.settimeout(waits)
+    connection.sock = TimedSocket(connection.sock, waits or 0.0)

@@ -4,13 +4,19 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from notifier.carriers import CARRIERS
 from notifier.core.errors import SettingsError
 from notifier.core.status import Reason
+
+MOST_LOST_AT_ONCE: Final = 100  # messages of one call: a lost answer leaves so many unknown
+FRESH_SECONDS: Final = 20.0  # of a lease: later no call is begun, so that it ends before the lease does
+RECORD_SECONDS: Final = 10.0  # what writing an answer down may take
+END_SECONDS: Final = 20.0  # a worker that is asked to end is gone after so many: calls in flight end before that
+LAST_WORD_SECONDS: Final = 4.0  # of these, for writing down what became of them
 
 
 class _Table(BaseModel):
@@ -36,15 +42,36 @@ class Retry(_Table):
         return sum(self.delay_seconds(failures) for failures in range(1, self.tries))
 
 
+class Rate(_Table):
+    """How fast one sender may send: messages a second in the whole installation, and in a process without Redis."""
+
+    per_second: float = Field(gt=0)
+    burst: int = Field(ge=1)
+    alone_per_second: float = Field(gt=0)
+
+
+class Breaker(_Table):
+    """When a carrier is left alone: after so many calls in a row that it did not answer, and for how long."""
+
+    failures: int = Field(ge=1, le=1000)
+    rest_seconds: float = Field(gt=0)
+    cap_seconds: float = Field(gt=0)
+
+
 class Wire(_Table):
     """What a carrier that is called over HTTP needs; the keys are explained in the file."""
 
     timeout_seconds: float = Field(gt=0, le=120)
     connect_timeout_seconds: float = Field(gt=0)
     concurrency: int = Field(ge=1, le=1000)
-    batch: int = Field(ge=1, le=1000)
+    batch: int = Field(ge=1, le=MOST_LOST_AT_ONCE)
     validity_seconds: int | None = Field(default=None, ge=6, le=36_000)
+    cancel_seconds: float | None = Field(default=None, gt=0)
+    lease_seconds: float = Field(default=90, gt=0, le=3600)
     sweep_after_seconds: float = Field(gt=0)
+    resend_after_seconds: float = Field(gt=0)
+    rate: Rate
+    breaker: Breaker
     retry: Retry
     codes: Mapping[str, Annotated[Reason, Strict(strict=False)]]
 
@@ -104,15 +131,28 @@ def contradictions(timetable: Timetable) -> list[str]:
     if wire is None:
         return []
     silent = timetable.silent_after_hours * 3600
+    validity = wire.validity_seconds or 0
     rules = (
         (wire.connect_timeout_seconds >= wire.timeout_seconds, "connecting may take as long as the whole call"),
+        (
+            wire.timeout_seconds > END_SECONDS - LAST_WORD_SECONDS,
+            f"a call may outlast a worker that is asked to end ({END_SECONDS - LAST_WORD_SECONDS:.0f} s)",
+        ),
+        (
+            wire.lease_seconds < FRESH_SECONDS + wire.timeout_seconds + RECORD_SECONDS,
+            "the lease may end before the answer of its last call is written down",
+        ),
         (wire.retry.cap_seconds < wire.retry.first_delay_seconds, "the first delay is above its cap"),
+        (wire.breaker.cap_seconds < wire.breaker.rest_seconds, "the breaker's first rest is above its cap"),
+        (wire.rate.alone_per_second > wire.rate.per_second, "one process alone is faster than all together"),
         # A sweep that starts while retries still run sends twice.
         (
             wire.sweep_after_seconds <= wire.retry_budget_seconds,
             f"the sweep comes before the last retry ({wire.retry_budget_seconds:.0f} s)",
         ),
-        (silent <= wire.sweep_after_seconds, "silence is declared before the sweep"),
-        (silent <= (wire.validity_seconds or 0), "silence is declared while the message can still go out"),
+        (wire.resend_after_seconds <= wire.sweep_after_seconds, "a message is sent anew before its carrier was asked"),
+        (wire.resend_after_seconds < validity, "a message is sent anew while the first can still go out"),
+        (silent <= wire.resend_after_seconds, "silence is declared before a message would be sent anew"),
+        (silent <= validity, "silence is declared while the message can still go out"),
     )
     return [text for is_broken, text in rules if is_broken]

@@ -11,15 +11,17 @@ Twilio has no idempotency key, so nothing here ever posts a message twice. What 
     5xx, 408, a time-out or a cut connection
     after the request left, an unreadable answer unknown
 
-Receipts are in twilio_receipts.py, so that the web process need not load the SDK.
+What became of an unknown is asked of the list of messages (twilio_list.py). Receipts are in twilio_receipts.py, so that
+the web process need not load the SDK.
 """
 
 import asyncio
 import logging
 import re
+import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from aiohttp import (
     ClientConnectorError,
@@ -34,17 +36,22 @@ from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from notifier.carriers.base import Message, Outcome, SendResult
+from notifier.carriers.base import Finding, Found, Message, Outcome, SendResult, Sought
+from notifier.carriers.retry_after import retry_after
 from notifier.carriers.timetable import Wire
+from notifier.carriers.twilio_list import Listed, match
+from notifier.carriers.twilio_receipts import CODE, OVERRIDE
 from notifier.core.errors import SettingsError
 from notifier.core.model import Channel
 from notifier.core.status import Reason
 
 SLUG = "twilio_sms"
+LARGEST_PAGE = 1000  # of the list, in one answer
 MESSAGE_ID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}\Z")
 NEVER_SENT = frozenset({"failed", "undelivered", "canceled"})
 OUR_FAULT = frozenset({401, 403, 404, 405, 407, 415})
 RETRYABLE = frozenset({Reason.MISCONFIGURED, Reason.RATE_LIMITED})
+ESCAPED = {code: quote_plus(chr(code)) for code in range(128)}
 
 # Below WARNING the SDK writes request parameters, and with them phone numbers, to the log.
 logging.getLogger("twilio").setLevel(logging.WARNING)
@@ -81,13 +88,13 @@ class _Transport(AsyncHttpClient):  # type: ignore[misc] # the SDK has no types
             method,
             uri,
             params=params,
-            data=urlencode(data, doseq=True).encode("ascii") if data else None,
+            data=form(data) if data else None,
             headers={**headers, "Authorization": f"Basic {credentials}"},
             allow_redirects=False,
         ) as answer:
             text = await answer.text(encoding="utf-8", errors="replace")
             if answer.status == 429:  # noqa: PLR2004 - HTTP's own number
-                raise _Throttled(_seconds(answer.headers.get("Retry-After")))
+                raise _Throttled(retry_after(answer.headers, time.time()))
             return Response(answer.status, text, answer.headers)
 
 
@@ -95,6 +102,7 @@ class TwilioSms:
     """The carrier. Build it inside the running loop that uses it.
 
     `sender` is a messaging service (MG...) or a number of ours. `public_base_url` is where Twilio reaches us.
+    `page` is how many messages of the list come in one answer.
 
     Raises:
         SettingsError: Twilio would refuse the callback address.
@@ -104,7 +112,15 @@ class TwilioSms:
     channel = Channel.SMS
 
     def __init__(
-        self, *, base_url: str, account_sid: str, auth_token: str, sender: str, public_base_url: str, wire: Wire
+        self,
+        *,
+        base_url: str,
+        account_sid: str,
+        auth_token: str,
+        sender: str,
+        public_base_url: str,
+        wire: Wire,
+        page: int = LARGEST_PAGE,
     ) -> None:
         if "_" in (urlsplit(public_base_url).hostname or "_"):
             raise SettingsError(["PUBLIC_BASE_URL: Twilio takes no callback to a host name with an underscore"])
@@ -113,6 +129,7 @@ class TwilioSms:
         self._sender = {"messaging_service_sid" if sender.startswith("MG") else "from_": sender}
         if wire.validity_seconds is not None:
             self._sender["validity_period"] = str(wire.validity_seconds)
+        self._page = page
         self._places = asyncio.Semaphore(wire.concurrency)
         self._session = ClientSession(
             connector=TCPConnector(limit=wire.concurrency),
@@ -133,6 +150,14 @@ class TwilioSms:
         """Hand messages over, concurrently."""
         return await asyncio.gather(*map(self._send_one, messages))
 
+    async def find(self, sought: Sequence[Sought]) -> list[Found]:
+        """Ask for each number's messages, concurrently. A number of which that cannot be told leaves all its unsure."""
+        by_number: dict[str, list[Sought]] = {}
+        for one in sought:
+            by_number.setdefault(one.message.to, []).append(one)
+        found = await asyncio.gather(*map(self._find_at, by_number.values()))
+        return [one for of_number in found for one in of_number]
+
     async def close(self) -> None:
         """Give connections back."""
         await self._session.close()
@@ -146,7 +171,7 @@ class TwilioSms:
                     created = await self._messages.create_async(
                         to=message.to,
                         body=message.text,
-                        status_callback=f"{self._callback}?agency={message.agency_id}&attempt={key}",
+                        status_callback=f"{self._callback}?agency={message.agency_id}&attempt={key}#{OVERRIDE}",
                         smart_encoded=False,  # what is committed is what is sent
                         **self._sender,
                     )
@@ -157,12 +182,32 @@ class TwilioSms:
                 return SendResult(key, Outcome.NOT_SENT, None, Reason.RATE_LIMITED, "429", answer.retry_after)
             except (TwilioRestException, TwilioServiceException) as answer:
                 outcome, reason = judge(answer.status, answer.code, self._wire.codes)
-                code = answer.code if isinstance(answer.code, int) else answer.status
+                code = answer.code if CODE.match(str(answer.code)) else answer.status
                 return SendResult(key, outcome, None, reason, str(code))
             except TimeoutError:
                 return SendResult(key, Outcome.UNKNOWN, None, Reason.TIMED_OUT, "TimeoutError")
             except Exception as error:  # noqa: BLE001 - whatever it is, the request may have left
                 return SendResult(key, Outcome.UNKNOWN, None, Reason.CARRIER_ERROR, type(error).__name__)
+
+    async def _find_at(self, sought: Sequence[Sought]) -> list[Found]:
+        async with self._places:
+            try:
+                async with asyncio.timeout(self._wire.timeout_seconds):
+                    messages = await self._messages.list_async(to=sought[0].message.to, page_size=self._page)
+                listed = [
+                    Listed(
+                        str(one.sid),
+                        str(one.to),
+                        str(one.body),
+                        one.date_created,
+                        str(one.status),
+                        None if one.error_code is None else str(one.error_code),
+                    )
+                    for one in messages
+                ]
+                return match(sought, listed, self._wire.codes)
+            except Exception:  # noqa: BLE001 - whatever it is, nothing was learned
+                return [Found(one.message.attempt_id, Finding.UNSURE) for one in sought]
 
     def _taken(self, message: Message, sid: object, status: object, code: object) -> SendResult:
         if not isinstance(sid, str) or not MESSAGE_ID.match(sid):
@@ -171,6 +216,14 @@ class TwilioSms:
             reason = self._wire.codes.get(str(code), Reason.UNSPECIFIED)
             return SendResult(message.attempt_id, Outcome.REFUSED, sid, reason, None if code is None else str(code))
         return SendResult(message.attempt_id, Outcome.HANDED_OVER, sid)
+
+
+def form(fields: Mapping[str, str]) -> bytes:
+    """The fields as application/x-www-form-urlencoded: what urllib's `urlencode` gives, in a third of its time."""
+    pairs = (
+        f"{name}={value.translate(ESCAPED) if value.isascii() else quote_plus(value)}" for name, value in fields.items()
+    )
+    return "&".join(pairs).encode("ascii")
 
 
 def judge(status: int, code: object, codes: Mapping[str, Reason]) -> tuple[Outcome, Reason]:
@@ -185,8 +238,3 @@ def judge(status: int, code: object, codes: Mapping[str, Reason]) -> tuple[Outco
     if status in OUR_FAULT or status < 400:  # noqa: PLR2004 - HTTP's own number
         return Outcome.NOT_SENT, Reason.MISCONFIGURED
     return Outcome.NOT_SENT, Reason.UNSPECIFIED
-
-
-def _seconds(header: str | None) -> float | None:
-    """At most an hour: no answer of a carrier's may park a notice for days."""
-    return min(float(header), 3600.0) if header is not None and re.fullmatch(r"[0-9]{1,6}", header) else None

@@ -4,13 +4,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from notifier.bootstrap import open_renderer
+from notifier.bootstrap import carriers_in_use, open_renderer
 from notifier.commands.installation import installation
+from notifier.core.model import Channel
 from notifier.terminal import table, terminal
 from notifier.usecases.access import add_agency
 from notifier.usecases.office import list_agencies
 from notifier.usecases.printable import require_printable_agency
 from notifier.usecases.profile import AgencyProfile
+from notifier.usecases.return_address import require_postal
 
 
 @click.group()
@@ -28,6 +30,7 @@ def agency() -> None:
 @click.option("--interpreters/--no-interpreters", default=False, show_default=True, help="Is a contract on file?")
 @click.option("--other-formats/--no-other-formats", default=False, show_default=True, help="Are Braille etc. made?")
 @click.option("--legal-help", multiple=True, help="Where people get free legal help; may be given again.")
+@click.option("--mailing-place", multiple=True, help="Where its mail is handed over, in a word with dashes.")
 @click.option("--lone-officer-in-test", is_flag=True, help="In test matters one officer may approve alone.")
 def add(  # noqa: PLR0913, PLR0917 # one for each thing that a letter prints
     name: str,
@@ -39,6 +42,7 @@ def add(  # noqa: PLR0913, PLR0917 # one for each thing that a letter prints
     interpreters: bool,  # noqa: FBT001 # click passes it by name
     other_formats: bool,  # noqa: FBT001 # as above
     legal_help: tuple[str, ...],
+    mailing_place: tuple[str, ...],
     lone_officer_in_test: bool,  # noqa: FBT001 # as above
 ) -> None:
     """Add an agency; prints its id."""
@@ -51,12 +55,14 @@ def add(  # noqa: PLR0913, PLR0917 # one for each thing that a letter prints
             "interpreter_on_file": interpreters,
             "other_formats_on_file": other_formats,
             "legal_help": legal_help,
+            "mailing_places": mailing_place,
         }
     )
     if not _is_zone(zone):
         raise click.UsageError("--zone must be a time zone like America/Denver.")
     with installation() as house:
         require_printable_agency(name, profile, renderer=open_renderer(house.settings))
+        require_postal(profile, carriers_in_use(house.settings)[Channel.LETTER])
         made = add_agency(
             house.db,
             name=name,

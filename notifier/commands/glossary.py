@@ -5,9 +5,13 @@ from typing import Final
 
 import click
 
+from notifier.core.flags import FLAG_MEANING
+from notifier.core.inbound import INBOUND_MEANING
+from notifier.core.model import ContactFlag, InboundKind, Resolution, TaskKind
 from notifier.core.problem import Problem
 from notifier.core.reasons import REASON_MEANING
 from notifier.core.status import AttemptStatus, PersonOutcome, Proof, Reason
+from notifier.core.tasks import RESOLUTION_MEANING, TASK_MEANING
 from notifier.usecases.timeline import PROVES
 
 INTRODUCTION: Final = """\
@@ -60,6 +64,30 @@ def _sections() -> Iterator[str]:
         "A contact that cannot be used is kept and shown with one of these; its person is never dropped.",
         ("problem", "meaning"),
         ((word.value, word.meaning) for word in Problem),
+    )
+    yield _section(
+        "What was learned of a contact",
+        "While one of these holds, nothing is sent to that contact; other ways to reach the person go on.",
+        ("flag", "meaning"),
+        ((word.value, FLAG_MEANING[word]) for word in ContactFlag),
+    )
+    yield _section(
+        "What people write to us",
+        "Everything is kept. Only a command does anything, and only to that number.",
+        ("kind", "meaning"),
+        ((word.value, INBOUND_MEANING[word]) for word in InboundKind),
+    )
+    yield _section(
+        "What waits for a caseworker",
+        "Opened by whatever finds it, once while it is open.",
+        ("task", "meaning"),
+        ((word.value, TASK_MEANING[word]) for word in TaskKind),
+    )
+    yield _section(
+        "What came of a task",
+        "An officer's word.",
+        ("resolution", "meaning"),
+        ((word.value, RESOLUTION_MEANING[word]) for word in Resolution),
     )
 
 

@@ -1,37 +1,57 @@
-"""`notifier mailroom`: print batches, over the HTTP API, with an officer's personal key."""
+"""`notifier mailroom`: print batches and returned mail, over the HTTP API, with an officer's personal key."""
 
+import csv
+import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Any, Final
 from uuid import UUID
 
 import click
 
 from notifier.calling import Api
 from notifier.commands.options import personal_key_option, url_option
+from notifier.core.model import Signature
+from notifier.core.returned_mail import RULES, UspsReason
 from notifier.terminal import table, terminal
 
 PARTS: Final = {"pdf": "pdf", "manifest": "csv", "totals": "pdf"}
+ADDRESS_COLUMNS: Final = ("line1", "line2", "city", "region", "postal_code")
 Folder = click.Path(file_okay=False, path_type=Path)
+Day = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group()
 def mailroom() -> None:
-    """Letters to print and to declare mailed."""
+    """Letters to print, to declare mailed, and those that come back."""
 
 
 @mailroom.command("list")
 @url_option
 @personal_key_option
 def show(url: str, key: str) -> None:
-    """List the print batches, newest first."""
+    """List the print batches, newest first. What should have been mailed by now is RED."""
     batches = Api(url, key).get("/v1/print-batches")["batches"]
     rows = [
-        (each["batch_id"], each["closed_at"][:16], each["pieces"], each["sheets"], each["mailed_on"] or "not yet")
+        (
+            each["batch_id"],
+            each["closed_at"][:16],
+            each["service"],
+            each["pieces"] - each["withdrawn"],
+            each["sheets"],
+            _standing(each),
+        )
         for each in batches
     ]
-    terminal().print(table(["batch", "closed (UTC)", "pieces", "sheets", "mailed on"], rows))
+    terminal().print(table(["batch", "closed (UTC)", "service", "pieces", "sheets", "mailed on"], rows))
+
+
+def _standing(batch: dict[str, Any]) -> str:
+    if batch["voided_at"]:
+        return "void"
+    return str(batch["mailed_on"] or ("RED: not yet" if batch["red"] else "not yet"))
 
 
 @mailroom.command("download")
@@ -56,15 +76,115 @@ def download(batch_id: UUID, folder: Path, url: str, key: str) -> None:
 
 @mailroom.command("declare")
 @click.argument("batch_id", type=click.UUID)
+@click.option("--mailed-on", type=Day, required=True, help="The day it was handed to the post.")
+@click.option("--place", help="Where: one of the agency's places of mailing, if it has several.")
 @click.option(
-    "--mailed-on", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The day it was handed to the post."
+    "--labels",
+    type=click.File(encoding="utf-8-sig"),
+    help="For certified letters: CSV with the columns piece,article, each letter scanned with its label.",
 )
 @url_option
 @personal_key_option
-def declare(batch_id: UUID, mailed_on: datetime, url: str, key: str) -> None:
-    """Declare that every piece of a batch was handed to the post."""
-    body = json.dumps({"mailed_on": f"{mailed_on:%Y-%m-%d}"}).encode()
-    done = Api(url, key).post(
-        f"/v1/print-batches/{batch_id}/mailed", body, once=f"mailed-{batch_id}-{mailed_on:%Y%m%d}"
-    )
-    click.echo(f"{done.document['pieces']} pieces declared mailed on {done.document['mailed_on']}")
+def declare(batch_id: UUID, mailed_on: datetime, place: str | None, labels: IO[str] | None, url: str, key: str) -> None:
+    """Declare that every letter still in a batch was handed to the post."""
+    body: dict[str, Any] = {"mailed_on": f"{mailed_on:%Y-%m-%d}"}
+    if place is not None:
+        body["place"] = place
+    if labels is not None:
+        body["certified"] = _rows(labels, "piece", "article")
+    done = _post(Api(url, key), f"/v1/print-batches/{batch_id}/mailed", body)
+    click.echo(f"{done['pieces']} pieces declared mailed on {done['mailed_on']}")
+    if done["withdrawn"]:
+        click.echo(f"{done['withdrawn']} were withdrawn before")
+
+
+@mailroom.command("void")
+@click.argument("batch_id", type=click.UUID)
+@click.option("--piece", "pieces", multiple=True, help="The number of a single piece; may be given again.")
+@click.option("--destroyed", is_flag=True, help="None of it was mailed, and the paper is destroyed.")
+@url_option
+@personal_key_option
+def void(batch_id: UUID, pieces: tuple[str, ...], destroyed: bool, url: str, key: str) -> None:  # noqa: FBT001 # click passes it by name
+    """Say that a batch, or some pieces of it, were not mailed: their letters are printed in another one."""
+    if not destroyed:
+        raise click.UsageError("Add --destroyed when none of it was mailed and the paper is destroyed.")
+    body = {"pieces": list(pieces)} if pieces else {}
+    done = _post(Api(url, key), f"/v1/print-batches/{batch_id}/void", body)
+    click.echo(f"{done['pieces']} pieces withdrawn, {done['left']} left in the batch")
+
+
+@mailroom.command("returned")
+@click.argument("scans", type=click.File(encoding="utf-8-sig"))
+@url_option
+@personal_key_option
+def returned(scans: IO[str], url: str, key: str) -> None:
+    """Scan in letters that came back. SCANS is CSV (- for standard input) with piece,reason,returned_on.
+
+    The address on a yellow label goes into line1,line2,city,region,postal_code. `notifier mailroom reasons` lists the
+    reasons. Ends with status 1 when a letter was not recorded.
+    """
+    rows = _rows(scans, "piece", "reason", "returned_on", *ADDRESS_COLUMNS)
+    done = _post(Api(url, key), "/v1/returned-mail", {"pieces": [_scan(row) for row in rows]})["pieces"]
+    told = [
+        (number, each["result"], each["next_step"] or "", _followed(each)) for number, each in enumerate(done, start=1)
+    ]
+    terminal().print(table(["line", "result", "what to do", "mailed at once"], told))
+    if any(each["result"] not in {"recorded", "known"} for each in done):
+        raise click.exceptions.Exit(1)
+
+
+def _followed(result: dict[str, Any]) -> str:
+    return "a letter" if result["remailed_as"] else ""
+
+
+@mailroom.command("delivered")
+@click.argument("attempt_id", type=click.UUID)
+@click.option("--on", "day", type=Day, required=True, help="The day of delivery.")
+@click.option(
+    "--signature",
+    type=click.Choice([one.value for one in Signature]),
+    required=True,
+    help="Whose name is on the receipt.",
+)
+@url_option
+@personal_key_option
+def delivered(attempt_id: UUID, day: datetime, signature: str, url: str, key: str) -> None:
+    """Enter what the receipt of a certified letter says."""
+    body = {"delivered_on": f"{day:%Y-%m-%d}", "signature": signature}
+    done = _post(Api(url, key), f"/v1/letters/{attempt_id}/delivered", body)
+    click.echo(f"{done['status']} on {done['delivered_on']}")
+
+
+@mailroom.command("reasons")
+def reasons() -> None:
+    """List the reasons why the post brings letters back, and what each means."""
+    rows = [(reason.value, RULES[reason].meaning, RULES[reason].step.value) for reason in UspsReason]
+    terminal().print(table(["reason", "meaning", "what to do"], rows))
+
+
+def _post(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Once, however often the very same is sent."""
+    sent = json.dumps(body).encode()
+    once = hashlib.sha256(path.encode() + b"\n" + sent).hexdigest()
+    return api.post(path, sent, once=once).document
+
+
+def _rows(file: IO[str], *columns: str) -> list[dict[str, str]]:
+    """The rows of a CSV; a column that is not known is refused, one that is empty is left out."""
+    reader = csv.DictReader(file)
+    if not set(reader.fieldnames or ()) <= set(columns):
+        raise click.UsageError(f"The columns of the CSV can be {', '.join(columns)}.")
+    return [{name: value for name, value in row.items() if value and name in columns} for row in reader]
+
+
+def _scan(row: dict[str, str]) -> dict[str, Any]:
+    scan: dict[str, Any] = {name: row.get(name, "") for name in ("piece", "returned_on")}
+    scan["reason"] = row.get("reason", "").upper()
+    if any(row.get(name) for name in ADDRESS_COLUMNS):
+        place: dict[str, Any] = {name: row.get(name, "") for name in ("city", "region", "postal_code")}
+        scan["forwarding_address"] = place | {"lines": list(_lines(row))}
+    return scan
+
+
+def _lines(row: dict[str, str]) -> Iterable[str]:
+    return (row[name] for name in ("line1", "line2") if row.get(name))

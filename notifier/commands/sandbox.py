@@ -12,6 +12,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from notifier.carriers.sandbox.certificate import Tls
 from notifier.carriers.sandbox.options import Options, Receipts
 from notifier.carriers.sandbox.outbox import make_key, public_key
 from notifier.carriers.sandbox.server import main as serve
@@ -32,10 +33,16 @@ MAILBOX: Final = "notices@agency.example.org"
     "--hang-ms", type=click.IntRange(min=0), default=60_000, show_default=True, help="How long no answer lasts."
 )
 @click.option("--receipts", type=click.Choice([each.value for each in Receipts]), default="all", show_default=True)
-def sandbox(host: str, port: int | None, delay_ms: int, hang_ms: int, receipts: str) -> None:
+@click.option(
+    "--ca-file",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Speak TLS too, on a free port, and put the certificate there: SSL_CERT_FILE makes a program trust it.",
+)
+def sandbox(*, host: str, port: int | None, delay_ms: int, hang_ms: int, receipts: str, ca_file: Path | None) -> None:
     """Stand in for the carriers: speaks their wire, sends nothing to anybody, posts signed receipts back.
 
-    With TWILIO_* and SENDGRID_* set it takes those accounts; without, it makes some up and prints what to set.
+    With TWILIO_* and SENDGRID_* set it takes those accounts; without, it makes some up and prints what to set. It makes
+    letters where LOB_* is set.
     """
     settings = read_settings()
     if settings.carriers_are_real:
@@ -54,14 +61,18 @@ def sandbox(host: str, port: int | None, delay_ms: int, hang_ms: int, receipts: 
         api_key=settings.sendgrid.api_key if settings.sendgrid else accounts["api_key"],
         mailboxes=(settings.sendgrid.sender if settings.sendgrid else MAILBOX,),
         webhook_url=f"{public}/callbacks/sendgrid_email",
+        inbound_url=f"{public}/callbacks/twilio_inbound",
         webhook_key=private,
+        lob_key=settings.lob.api_key if settings.lob else "",
+        lob_secret=settings.lob.webhook_secret if settings.lob else "",
+        lob_webhook_url=f"{public}/callbacks/lob_letter",
         delay_ms=delay_ms,
         hang_ms=hang_ms,
         receipts=receipts,
     )
     if settings.sendgrid is not None and settings.sendgrid.webhook_public_key != _public(private):
         click.echo(f"set SENDGRID_WEBHOOK_PUBLIC_KEY='{_public(private)}': this sandbox signs with that one", err=True)
-    serve(host, port, options)
+    serve(host, port, options, tls=None if ca_file is None else Tls(0, ca_file))
 
 
 def _port(settings: Settings) -> int:

@@ -154,7 +154,7 @@ def _spec(
 def _about_attempt(may: str = "", *, commits: str = "", etsi: str | None = None) -> EventSpec:
     return _spec(
         "attempt",
-        "carrier carrier_ref carrier_code reason receipt occurred_at status " + may,
+        "carrier carrier_ref carrier_code duplicate_possible reason receipt occurred_at status " + may,
         commits=commits,
         etsi=etsi,
         about_person=True,
@@ -175,10 +175,10 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.KEK_ROTATED: _spec("from to rewrapped"),
         T.PACK_APPROVED: _spec("pack sha256"),
         T.TEXT_APPROVED: _spec("edition tag sha256", "qualification reviewer"),
-        T.PRINT_BATCH_CLOSED: _spec("batch mode pieces sheets", commits="pdf manifest"),
-        T.PRINT_BATCH_MAILED: _spec("batch mailed_on pieces"),
+        T.PRINT_BATCH_CLOSED: _spec("batch mode pieces sheets", "service", commits="pdf manifest"),
+        T.PRINT_BATCH_MAILED: _spec("batch mailed_on pieces", "service place withdrawn"),
         T.LOG_ANCHORED: _spec("size root"),
-        T.PRINT_BATCH_VOIDED: _spec("batch pieces"),
+        T.PRINT_BATCH_VOIDED: _spec("batch pieces", "left"),
         T.ALARM_RAISED: _spec("alarm", "count due carrier batch"),
         T.ALARM_CLEARED: _spec("alarm", "carrier batch"),
         T.TASK_OPENED: _spec("task kind about due"),
@@ -237,7 +237,9 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.ATTEMPT_ACCEPTED: _about_attempt(
             "batch mailed_on found_by article", commits="receipt", etsi="RelayToNonERDS"
         ),
-        T.ATTEMPT_ARRIVED: _about_attempt("found_by", commits="receipt", etsi="RelayToNonERDS"),
+        T.ATTEMPT_ARRIVED: _about_attempt(
+            "found_by delivered_on signature article", commits="receipt", etsi="RelayToNonERDS"
+        ),
         T.ATTEMPT_BOUNCED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
         T.ATTEMPT_CAME_BACK: _about_attempt(
             "usps_reason returned_on forwarded_to", commits="receipt", etsi="RelayToNonERDSFailure"
@@ -246,7 +248,9 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.ATTEMPT_CANCELLED: _about_attempt("stop"),
         T.ATTEMPT_WITHDRAWN: _about_attempt("batch"),
         T.INBOUND_RECEIVED: _spec("inbound kind carrier contact", commits="message", about_person=True),
-        T.RECEIPT_IGNORED: _about_attempt("word", commits="receipt"),
+        T.RECEIPT_IGNORED: _about_attempt(
+            "word usps_reason returned_on forwarded_to mailed_on article", commits="receipt"
+        ),
         T.DECLARATION_SIGNED: _spec("declaration", commits="document"),
         T.NONDISCLOSURE_ENTERED: _spec("order kind", "until", about_person=True),
         T.NONDISCLOSURE_CONFIRMED: _spec("order", about_person=True),

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -64,14 +65,29 @@ class Draft:
     opening: bytes | None = None
 
 
-class Chained(NamedTuple):
-    """An event in its place."""
+class Prepared(NamedTuple):
+    """An event written down but for its place: ids as 16 bytes, and the canonical bytes around the place.
 
-    eid: UUID
+    `actor` is the value of that member; `middle` holds the members "commit" to "etsi", `end` those from "person" on.
+    """
+
+    eid: bytes
+    type: EventType
+    person: bytes | None
+    actor: bytes
+    middle: bytes
+    end: bytes
+    opening: bytes | None
+
+
+class Chained(NamedTuple):
+    """An event in its place; its ids are 16 bytes."""
+
+    eid: bytes
     seq: int
     type: EventType
     at: datetime
-    person: UUID | None
+    person: bytes | None
     body: bytes
     leaf: bytes
     opening: bytes | None
@@ -95,7 +111,7 @@ def leaf_hash(body: bytes) -> bytes:
     return hashlib.sha256(b"\0" + body).digest()
 
 
-def commitment(salt: bytes, eid: UUID, name: str, value: bytes) -> bytes:
+def commitment(salt: bytes, eid: UUID | str, name: str, value: bytes) -> bytes:
     """The 32 bytes that stand in the ledger for a value that is kept sealed."""
     return hmac.digest(salt, b"%b%b\0%b\0%b" % (_COMMIT_PREFIX, str(eid).encode(), name.encode(), value), "sha256")
 
@@ -111,44 +127,67 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def prepare(draft: Draft) -> Prepared:
+    """Write a draft down as far as its place does not matter.
+
+    Raises:
+        LedgerError: a draft that the registry does not allow.
+    """
+    found = problems(draft.type, data=draft.data, commits=draft.commits, person=draft.person is not None)
+    if found:
+        raise LedgerError(f"{draft.type}: {'; '.join(found)}")
+    spec = REGISTRY[draft.type]
+    commits = ",".join(f'"{name}":"{draft.commits[name].hex()}"' for name in sorted(draft.commits))
+    person = f'"person":"{draft.person}",' if draft.person is not None else ""
+    return Prepared(
+        eid=draft.eid.bytes,
+        type=draft.type,
+        person=draft.person.bytes if draft.person is not None else None,
+        actor=actor_member(draft.actor),
+        middle=b"".join(
+            (
+                f'"commit":{{{commits}}},'.encode() if commits else b"",
+                b'"data":%b,' % canonical(draft.data),
+                f'"eid":"{draft.eid}"'.encode(),
+                f',"etsi":"{spec.etsi}"'.encode() if spec.etsi is not None else b"",
+            )
+        ),
+        end=f'{person}"type":"{draft.type.value}","v":{FORMAT_VERSION}'.encode(),
+        opening=draft.opening,
+    )
+
+
+@lru_cache(maxsize=256)
+def actor_member(actor: Actor) -> bytes:
+    """The canonical bytes of who did it."""
+    return canonical({"kind": actor.kind.value, "id": actor.id})
+
+
 def extend(
-    drafts: Iterable[Draft], *, chain: UUID, is_matter: bool, seq: int, head: bytes, at: datetime
+    events: Iterable[Draft | Prepared], *, chain: UUID, is_matter: bool, seq: int, head: bytes, at: datetime
 ) -> list[Chained]:
-    """Give each draft its place after `seq` events that end in `head` (b"" at the beginning).
+    """Give each event its place after `seq` events that end in `head` (b"" at the beginning).
+
+    The members of an event's bytes stand in the order of RFC 8785: actor, agency, at, commit, data, eid, etsi, matter,
+    mprev, mseq, person, type, v.
 
     Raises:
         LedgerError: a draft that the registry does not allow, or one over 8 KiB.
     """
     chained = []
-    stamp = timestamp(at)
-    chain_member, chain_id = ("matter" if is_matter else "agency"), str(chain)
-    for draft in drafts:
-        found = problems(draft.type, data=draft.data, commits=draft.commits, person=draft.person is not None)
-        if found:
-            raise LedgerError(f"{draft.type}: {'; '.join(found)}")
-        leaf: dict[str, Json] = {
-            "v": FORMAT_VERSION,
-            "eid": str(draft.eid),
-            "type": draft.type.value,
-            "at": stamp,
-            chain_member: chain_id,
-            "mseq": seq,
-            "mprev": head.hex(),
-            "actor": {"kind": draft.actor.kind.value, "id": draft.actor.id},
-            "data": draft.data,
-        }
-        etsi = REGISTRY[draft.type].etsi
-        if etsi is not None:
-            leaf["etsi"] = etsi
-        if draft.person is not None:
-            leaf["person"] = str(draft.person)
-        if draft.commits:
-            leaf["commit"] = {name: value.hex() for name, value in draft.commits.items()}
-        body = canonical(leaf)
+    agency, matter = (b"", b'"matter":"%b",') if is_matter else (b'"agency":"%b",', b"")
+    agency, matter = (member and member % str(chain).encode() for member in (agency, matter))
+    before = b'%b"at":"%b",' % (agency, timestamp(at).encode())
+    for event in events:
+        eid, kind, person, actor, middle, end, opening = prepare(event) if isinstance(event, Draft) else event
+        body = b'{"actor":%b,%b%b,%b"mprev":"%b","mseq":%d,%b}' % (
+            *(actor, before, middle, matter),
+            *(head.hex().encode(), seq, end),
+        )
         if len(body) > MAX_EVENT_BYTES:
-            raise LedgerError(f"{draft.type}: over {MAX_EVENT_BYTES} bytes")
+            raise LedgerError(f"{kind}: over {MAX_EVENT_BYTES} bytes")
         head = leaf_hash(body)
-        chained.append(Chained(draft.eid, seq, draft.type, at, draft.person, body, head, draft.opening))
+        chained.append(Chained(eid, seq, kind, at, person, body, head, opening))
         seq += 1
     return chained
 

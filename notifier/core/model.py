@@ -27,6 +27,15 @@ class PostService(StrEnum):
     CERTIFIED = "certified"  # with return receipt
 
 
+class Signature(StrEnum):
+    """Whose name is on the receipt of a certified letter."""
+
+    ADDRESSEE = "addressee"
+    AGENT = "agent"  # somebody who took it for them: whether that counts is for the packs to say
+    ILLEGIBLE = "illegible"
+    NOBODY = "nobody"  # the post says that it was delivered, and nobody has seen a signature
+
+
 class ContactFlag(StrEnum):
     """What was learned of a contact point, by which it gets no more messages until the flag is lifted."""
 
@@ -36,6 +45,40 @@ class ContactFlag(StrEnum):
     WRONG_PERSON = "wrong_person"  # whoever has it says that it is not the person's
     RETURNED = "returned"  # the post brought a letter back with a reason that defeats it
     MOVED = "moved"  # as returned, and the post named another address
+
+
+class TaskKind(StrEnum):
+    """What waits for a caseworker."""
+
+    NOT_REACHED = "not_reached"  # every message failed or came back, and the plan has nothing left
+    UNKNOWN_OUTCOME = "unknown_outcome"  # a carrier never said whether a message went out
+    BATCH_NOT_MAILED = "batch_not_mailed"  # printed letters that nobody declared mailed
+    MAIL_RETURNED = "mail_returned"  # the post brought a letter back
+    REPLY_RECEIVED = "reply_received"  # somebody answered a message of ours; a human reads it
+    STOP_RECEIVED = "stop_received"  # "did you mean to object?"
+    ONLY_WAY_OPTED_OUT = "only_way_opted_out"  # STOP came from the one contact point that could be used
+    WRONG_PERSON = "wrong_person"  # whoever has a contact point says that it is not the person's
+    CALL = "call"  # a row of the plan wants a call, through an interpreter where needed
+    REVIEW = "review"  # messages that the plan wants, and that no carrier in use can take or post for this agency
+
+
+class Resolution(StrEnum):
+    """What came of a task, in a word; what was said is kept elsewhere."""
+
+    DONE = "done"  # what it asks for was done
+    TOLD = "told"  # the person was told in another way
+    MENDED = "mended"  # a contact point was put right or added
+    NO_WAY = "no_way"  # no other way was found
+    NOT_NEEDED = "not_needed"  # it settled itself, or was opened by mistake
+
+
+class InboundKind(StrEnum):
+    """What a message to our number is."""
+
+    STOP = "stop"
+    START = "start"
+    HELP = "help"
+    TEXT = "text"  # anything else: a human reads it
 
 
 class ContactKind(StrEnum):

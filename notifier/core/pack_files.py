@@ -3,13 +3,13 @@
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
 from notifier.core.errors import SettingsError
-from notifier.core.model import Channel
+from notifier.core.model import Channel, PostService, TaskKind
 from notifier.core.policy import (
     DEFAULT_PACK,
     Confidence,
@@ -19,12 +19,18 @@ from notifier.core.policy import (
     Pack,
     Packs,
     PlanRow,
+    Reach,
     Source,
 )
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _MOST_HOURS = 366 * 24
 _MOST_ATTEMPTS = 10
+_MOST_RESENDS = 3
+_MOST_GAP_MINUTES = 240
+# What a plan may ask a caseworker to do; the other tasks are opened by what happens.
+_TASKS = frozenset({TaskKind.CALL})
+_DO = ("message", "task")
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -65,6 +71,8 @@ def _pack(file_name: str, content: bytes, problems: list[str]) -> Pack | None:
         plan=tuple(_plan_row(entry) for entry in table.tables("plan")),
         effect=table.slug("effect"),
         sha256=hashlib.sha256(content).hexdigest(),
+        resend_unknown=table.number("resend_unknown", 0, _MOST_RESENDS, otherwise=0),
+        household_gap=timedelta(minutes=table.number("household_gap_minutes", 0, _MOST_GAP_MINUTES, otherwise=0)),
     )
     table.refuse_the_rest()
     problems += [f"{file_name}: {problem}" for problem in _contradictions(pack, file_name)]
@@ -78,14 +86,19 @@ def _source(table: "_Table") -> Source:
 
 
 def _plan_row(table: "_Table") -> PlanRow:
+    is_task = table.word("do", _DO, otherwise="message") == "task"
     row = PlanRow(
         id=table.slug("id"),
-        channel=table.choice("channel", Channel),
+        channel=None if is_task else table.choice("channel", Channel),
         after=table.choice("after", Evidence),
         delay=timedelta(hours=table.number("delay_hours", 0, _MOST_HOURS)),
-        max_attempts=table.number("max_attempts", 1, _MOST_ATTEMPTS),
+        max_attempts=1 if is_task else table.number("max_attempts", 1, _MOST_ATTEMPTS),
         needs=table.choices("needs", Evidence),
         unless=table.choices("unless", Evidence),
+        service=table.choice_or_none("service", PostService),
+        contacts=table.choice_or_none("contacts", Reach) or Reach.ALL,
+        min_spacing=timedelta(hours=table.number("min_spacing_hours", 0, _MOST_HOURS, otherwise=0)),
+        task=table.choice("task", TaskKind) if is_task else None,
     )
     table.refuse_the_rest()
     return row
@@ -102,6 +115,7 @@ def _contradictions(pack: Pack, file_name: str) -> list[str]:
         for row in pack.plan
         if row.unless & (row.needs | {row.after})
     ]
+    found += [f"plan: {row.id}: {problem}" for row in pack.plan for problem in _row_contradictions(row, pack)]
     if pack.legal_status is LegalStatus.LAW and all(s.confidence is Confidence.POLICY for s in pack.sources):
         found.append("sources: a pack that states law must cite it")
     if pack.notice_from is NoticeFrom.REQUESTER and pack.plan:
@@ -109,6 +123,20 @@ def _contradictions(pack: Pack, file_name: str) -> list[str]:
     if pack.id == DEFAULT_PACK:
         at_once = {row.channel for row in pack.plan if row.after is Evidence.APPROVAL and not (row.needs or row.delay)}
         found += [f"plan: nothing goes out by {channel} at once" for channel in Channel if channel not in at_once]
+    return found
+
+
+def _row_contradictions(row: PlanRow, pack: Pack) -> list[str]:
+    found = []
+    if row.task is not None and row.task not in _TASKS:
+        found.append(f"a plan asks for these tasks only: {', '.join(sorted(_TASKS))}")
+    if row.service is not None and row.channel is not Channel.LETTER:
+        found.append("only a letter has a service")
+    plain = any(other.channel is Channel.LETTER and other.service is not PostService.CERTIFIED for other in pack.plan)
+    if row.service is PostService.CERTIFIED and not plain:
+        found.append("certified mail is often left unclaimed: a plain letter must go too")
+    if row.task is not None and (row.contacts is not Reach.ALL or row.min_spacing):
+        found.append("a task has no contact points and no spacing")
     return found
 
 
@@ -135,9 +163,9 @@ class _Table:
             self._report(key, "must be lower-case letters and digits, joined by . - or _")
         return value
 
-    def number(self, key: str, least: int, most: int) -> int:
-        """A whole number within limits."""
-        value = self._rest.pop(key, None)
+    def number(self, key: str, least: int, most: int, *, otherwise: int | None = None) -> int:
+        """A whole number within limits; `otherwise` stands for one that is left out."""
+        value = self._rest.pop(key, otherwise)
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
         self._report(key, f"must be a whole number from {least} to {most}")
@@ -147,6 +175,18 @@ class _Table:
         """One of a closed list."""
         found = self._known(key, self._rest.pop(key, None), choices)
         return next(iter(choices)) if found is None else found
+
+    def choice_or_none(self, key: str, choices: type[Choice]) -> Choice | None:
+        """One of a closed list, or None when it is left out."""
+        return self.choice(key, choices) if key in self._rest else None
+
+    def word(self, key: str, words: Sequence[str], *, otherwise: str) -> str:
+        """One of a few words; `otherwise` when it is left out."""
+        value = self._rest.pop(key, otherwise)
+        if isinstance(value, str) and value in words:
+            return value
+        self._report(key, f"must be one of: {', '.join(words)}")
+        return otherwise
 
     def choices(self, key: str, choices: type[Choice]) -> frozenset[Choice]:
         """Any of a closed list."""

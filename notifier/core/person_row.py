@@ -3,6 +3,7 @@
 The models are the API's documentation too. Their messages never repeat a value, and their reprs show none.
 """
 
+import re
 import unicodedata
 from typing import Annotated, Literal, Self
 
@@ -24,13 +25,15 @@ from notifier.core.model import ContactPoint, PostalAddress
 
 _ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 
+_WORD = re.compile(r"\w")
+
 MAX_CONTACTS = 20
 MAX_ADDRESS_LINES = 3
 
 
 def _not_blank(text: str) -> str:
     """The text, unless nothing in it can be seen."""
-    if any(letter.isalnum() for letter in text):
+    if _WORD.search(text):  # a letter, a digit or a low line
         return text
     if all(unicodedata.category(letter)[0] in "CZ" for letter in text):
         code = "blank"
@@ -134,8 +137,13 @@ class PersonRow(_Row):
 
 def to_contacts(row: PersonRow) -> tuple[ContactPoint, ...]:
     """The row's contact points in their order, checked; the same one given twice is one."""
-    points = (_point(contact) for contact in row.contacts)
-    return tuple({blind_form(point): point for point in points}.values())
+    return tuple(contacts_by_form(row).values())
+
+
+def contacts_by_form(row: PersonRow) -> dict[bytes, ContactPoint]:
+    """As `to_contacts`, each by the form that its blind index is made from."""
+    points = map(_point, row.contacts)
+    return {blind_form(point): point for point in points}
 
 
 def _point(contact: ContactRow) -> ContactPoint:

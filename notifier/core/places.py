@@ -63,6 +63,8 @@ _POSTAL_NAMES = {
 
 def state_code(region: str) -> str | None:
     """The two letters for a US state, written as a code or in full; None when it is neither."""
+    if region in STATE_NAMES:
+        return region
     plain = region.replace(".", "").strip()
     code = plain.upper()
     return code if code in STATE_NAMES else _CODE_OF_NAME.get(plain.casefold())

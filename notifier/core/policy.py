@@ -5,12 +5,12 @@ counsel has approved these very bytes (`sha256`) is a fact of that agency, kept 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum, auto
 
 from notifier.core.errors import Finding, Invalid
-from notifier.core.model import Channel
+from notifier.core.model import Channel, PostService, TaskKind
 
 DEFAULT_PACK = "co-agency-default"
 
@@ -67,26 +67,44 @@ class Source:
     note: str
 
 
+class Reach(StrEnum):
+    """Which contact points of its channel a row of a plan is for; the caller says in which order they stand."""
+
+    ALL = auto()
+    FIRST = auto()  # the first that can be used
+    NEXT = auto()  # the next that can be used and had no message yet
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """One message to each usable contact point of a channel, `delay` after the evidence `after`.
+    """What is to happen `delay` after the evidence `after`: a message over a channel, or a task for a caseworker.
 
     All of `needs` and none of `unless` must hold when it falls due. A contact point that already had `max_attempts`
-    messages by whatever row gets no more from this one.
+    messages by whatever row gets no more from this one, nor does one whose last message is less than `min_spacing` ago
+    before that time has passed. `channel` is None exactly for a `task`; `service` is for letters.
     """
 
     id: str
-    channel: Channel
+    channel: Channel | None
     after: Evidence
     delay: timedelta
     max_attempts: int
     needs: frozenset[Evidence] = frozenset()
     unless: frozenset[Evidence] = frozenset()
+    service: PostService | None = None
+    contacts: Reach = Reach.ALL
+    min_spacing: timedelta = timedelta(0)
+    task: TaskKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One rule set. `effect` is the id of the message that tells what an objection does; `sha256` is of the file."""
+    """One rule set. `effect` is the id of the message that tells what an objection does; `sha256` is of the file.
+
+    `resend_unknown`: how often a message whose carrier never said whether it went out is ordered anew, recorded as a
+    possible duplicate; 0 leaves it to a caseworker. `household_gap`: between text messages or emails that reach several
+    people of one matter at one phone or mailbox.
+    """
 
     id: str
     version: int
@@ -98,6 +116,8 @@ class Pack:
     effect: str
     sha256: str
     status: PackStatus = PackStatus.DRAFT
+    resend_unknown: int = 0
+    household_gap: timedelta = timedelta(0)
 
 
 Packs = Mapping[str, Pack]
@@ -126,10 +146,22 @@ def plan_of(packs: Sequence[Pack]) -> tuple[PlanRow, ...]:
 
     Packs whose notice comes from the requester add nothing.
     """
-    rows: dict[tuple[object, ...], PlanRow] = {}
-    for pack in packs:
-        for row in pack.plan if pack.notice_from is NoticeFrom.AGENCY else ():
-            rule = (row.channel, row.after, row.delay, row.max_attempts, row.needs, row.unless)
-            named = PlanRow(f"{pack.id}/{row.id}", *rule)
-            rows.setdefault(rule, named)
+    rows: dict[PlanRow, PlanRow] = {}
+    for pack in _ours(packs):
+        for row in pack.plan:
+            rows.setdefault(replace(row, id=""), replace(row, id=f"{pack.id}/{row.id}"))
     return tuple(rows.values())
+
+
+def resend_unknown_of(packs: Sequence[Pack]) -> int:
+    """How often a matter's message of unknown outcome is ordered anew: the largest of its packs that we send for."""
+    return max((pack.resend_unknown for pack in _ours(packs)), default=0)
+
+
+def household_gap_of(packs: Sequence[Pack]) -> timedelta:
+    """The time between messages to several people at one phone or mailbox: the longest of the packs we send for."""
+    return max((pack.household_gap for pack in _ours(packs)), default=timedelta(0))
+
+
+def _ours(packs: Sequence[Pack]) -> list[Pack]:
+    return [pack for pack in packs if pack.notice_from is NoticeFrom.AGENCY]

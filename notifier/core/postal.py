@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from dataclasses import replace
 
 from notifier.core.model import ContactKind, ContactPoint, PostalAddress
 from notifier.core.places import (
@@ -64,7 +63,8 @@ def _us_address(address: PostalAddress) -> tuple[PostalAddress, Problem | None]:
         problem = P.BAD_POSTAL_CODE if address.postal_code else P.NO_POSTAL_CODE
     if problem or state is None or match is None:
         return address, problem
-    return replace(address, region=state, postal_code="-".join(filter(None, match.groups()))), None
+    zip_code = f"{match[1]}-{match[2]}" if match[2] else match[1]
+    return PostalAddress(address.lines, address.city, state, zip_code, address.country), None
 
 
 def _abroad_problem(address: PostalAddress) -> Problem | None:
@@ -114,11 +114,13 @@ def place_lines(address: PostalAddress) -> tuple[str, ...]:
 def _capitals(text: str) -> str:
     """Capitals for Latin letters; other scripts as they are (fonts seldom have their rare capitals)."""
     latin_ends = "\u0250"
-    return text.upper() if all(letter < latin_ends for letter in text) else text
+    return text.upper() if text.isascii() or all(letter < latin_ends for letter in text) else text
 
 
 def _wrapped(text: str) -> tuple[str, ...]:
     """Lines of at most WINDOW_CHARS, broken at spaces; a longer single word stays whole."""
+    if text and _width(text) <= WINDOW_CHARS:
+        return (text,)
     lines: list[str] = []
     for word in text.split(" ") if text else ():
         if lines and _width(lines[-1]) + 1 + _width(word) <= WINDOW_CHARS:

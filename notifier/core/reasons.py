@@ -9,7 +9,7 @@ R = Reason
 
 REASON_MEANING: Mapping[Reason, str] = MappingProxyType(
     {
-        R.INVALID_ADDRESS: "The carrier says that there is no such number or mailbox.",
+        R.INVALID_ADDRESS: "The carrier says that there is no such number, mailbox or address.",
         R.NOT_MOBILE: "A landline, or another number that takes no text messages.",
         R.NUMBER_DEAD: "The number is out of use.",
         R.UNREACHABLE: "Switched off, out of coverage, or the carrier has no way to it.",
@@ -26,7 +26,10 @@ REASON_MEANING: Mapping[Reason, str] = MappingProxyType(
         R.WORKER_LOST: "Our own worker was lost while the carrier was called.",
         R.NO_TEXT: "No text could be written for it.",
         R.UNREADABLE: "What is kept for it is damaged, so that it could not be written.",
+        R.DOES_NOT_FIT: "The name or address is longer than the letter carrier prints, and nothing is cut. Shorten it.",
+        R.NOT_OFFERED: "The carrier does not offer this service there: certified mail goes to US addresses only.",
         R.RETURNED_BY_POST: "The post brought it back.",
+        R.WRONG_PERSON: "Whoever has this number or address says that it is not the person's.",
         R.UNSPECIFIED: "The carrier gave no reason that we can read; its own code stands beside it.",
     }
 )

@@ -5,13 +5,13 @@ was wrong: what it gave before counts only when it ends without an error. After 
 but reads on, to find the others. Rows are counted from 0, without a CSV header. No message repeats a value.
 """
 
-import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
 from pydantic import ValidationError
 
 from notifier.core.errors import Finding, Invalid, Malformed
+from notifier.core.first_rows import FirstRows
 from notifier.core.person_row import AddressRow, ContactRow, PersonRow, findings, to_contacts
 from notifier.core.roster_csv import csv_rows
 from notifier.core.roster_lines import ByteSource, Faults, fault, lines
@@ -31,7 +31,6 @@ __all__ = [
 
 MAX_ROW_BYTES = 131_072
 MAX_FINDINGS = 100
-DIGEST_BYTES = 16
 
 
 Lookup = Callable[[str], str | None]
@@ -120,7 +119,7 @@ def _accepted(
     """The rows while all is well; what holds over the whole list is checked here."""
     found: list[Finding] = []
     is_malformed = False
-    first_rows: dict[bytes, int] = {}
+    first_rows = FirstRows()
     number = -1
     for number, read in enumerate(rows):
         if isinstance(read, Faults):
@@ -148,9 +147,8 @@ def _refusal(found: list[Finding], *, is_malformed: bool) -> Malformed | Invalid
     return Invalid("invalid-list", detail, found[:MAX_FINDINGS])
 
 
-def _twice(row: PersonRow, number: int, first_rows: dict[bytes, int], at: str) -> tuple[Finding, ...]:
-    written = unicodedata.normalize("NFC", row.external_id).encode()
-    first = first_rows.setdefault(hashlib.blake2b(written, digest_size=DIGEST_BYTES).digest(), number)
+def _twice(row: PersonRow, number: int, first_rows: FirstRows, at: str) -> tuple[Finding, ...]:
+    first = first_rows.first(unicodedata.normalize("NFC", row.external_id).encode(), number)
     if first == number:
         return ()
     return (Finding("/external_id", "duplicate_external_id", f"is the same as {at}/{first}/external_id"),)

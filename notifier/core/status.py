@@ -50,7 +50,7 @@ class AttemptEvent(StrEnum):
     CAME_BACK = auto()  # the post returned it, perhaps weeks after a delivery scan
     WENT_SILENT = auto()  # no word within the time the carrier is given
     CANCELLED = auto()  # a stop, before anything was sent
-    WITHDRAWN = auto()  # the mailroom took it out of a batch before it was mailed
+    WITHDRAWN = auto()  # the mailroom took it out of a batch, or the carrier gave it back, before it was mailed
 
 
 S, E = AttemptStatus, AttemptEvent
@@ -65,6 +65,7 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
         (S.PLANNED, E.ARRIVED): S.DELIVERED,
         (S.PLANNED, E.REFUSED): S.FAILED,
         (S.PLANNED, E.BOUNCED): S.FAILED,
+        (S.PLANNED, E.CAME_BACK): S.RETURNED,
         (S.SENDING, E.NOT_SENT): S.PLANNED,
         (S.SENDING, E.HANDED_OVER): S.HANDED_OVER,
         (S.SENDING, E.LOST_TRACK): S.UNKNOWN,
@@ -86,7 +87,7 @@ TRANSITIONS: Mapping[tuple[AttemptStatus, AttemptEvent], AttemptStatus] = Mappin
         (S.HANDED_OVER, E.BOUNCED): S.FAILED,
         (S.HANDED_OVER, E.CAME_BACK): S.RETURNED,
         (S.HANDED_OVER, E.WENT_SILENT): S.SILENT,
-        # The mailroom's word that a printed piece was destroyed and not mailed: the letter is printed anew.
+        # The word of whoever has the piece that it was destroyed and not mailed: the letter is made anew.
         (S.HANDED_OVER, E.WITHDRAWN): S.PLANNED,
         (S.ACCEPTED, E.ARRIVED): S.DELIVERED,
         (S.ACCEPTED, E.REFUSED): S.FAILED,
@@ -117,13 +118,13 @@ def advance(status: AttemptStatus, event: AttemptEvent) -> AttemptStatus:
     return TRANSITIONS.get((status, event), status)
 
 
-_TOLD = frozenset({S.HANDED_OVER, S.ACCEPTED})
+TOLD = frozenset({S.HANDED_OVER, S.ACCEPTED})
 
 # A letter that is closed into a print batch is still in the house: the post is silent about what was mailed only.
 AWAITS_WORD: Mapping[Channel, frozenset[AttemptStatus]] = MappingProxyType(
-    {Channel.SMS: _TOLD, Channel.EMAIL: _TOLD, Channel.LETTER: frozenset({S.ACCEPTED})}
+    {Channel.SMS: TOLD, Channel.EMAIL: TOLD, Channel.LETTER: frozenset({S.ACCEPTED})}
 )
-"""Where a carrier's silence is counted."""
+"""Where silence is counted of a carrier that is not called; of one that is, it is `TOLD` on every channel."""
 
 
 class Proof(IntEnum):
@@ -242,12 +243,15 @@ def outcome(
     return next((named for telling, named in _TELLING if found & telling), PersonOutcome.NOT_REACHED)
 
 
+CAME_TO_NOTHING = frozenset({S.FAILED, S.RETURNED, S.CANCELLED})
+"""Where nothing reached anybody by this attempt."""
+
 _TO_HAND_OVER = frozenset({S.PLANNED, S.SENDING})
 
 # When nothing is left to hand over, the best news about a person comes first.
 _TELLING: Sequence[tuple[frozenset[AttemptStatus], PersonOutcome]] = (
     (frozenset({S.DELIVERED}), PersonOutcome.DELIVERED),
-    (_TOLD, PersonOutcome.ON_ITS_WAY),
+    (TOLD, PersonOutcome.ON_ITS_WAY),
     (frozenset({S.UNKNOWN}), PersonOutcome.UNCERTAIN),
     (frozenset({S.SILENT}), PersonOutcome.NO_WORD),
     (frozenset({S.FAILED, S.RETURNED}), PersonOutcome.NOT_REACHED),
@@ -275,5 +279,8 @@ class Reason(StrEnum):
     WORKER_LOST = auto()
     NO_TEXT = auto()  # no text could be rendered
     UNREADABLE = auto()  # what is stored for it is damaged, so that nothing could be written
+    DOES_NOT_FIT = auto()  # the name or address is longer than the carrier prints
+    NOT_OFFERED = auto()  # the carrier has no such service to this address
     RETURNED_BY_POST = auto()
+    WRONG_PERSON = auto()  # whoever has the number or address says that it is not the person's
     UNSPECIFIED = auto()

@@ -21,6 +21,7 @@ def _constant(_: str) -> NoReturn:
     raise _NotJson("not_json", "NaN and Infinity are not JSON")
 
 
+_BOM = b"\xef\xbb\xbf"
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
@@ -32,7 +33,7 @@ def parse(body: bytes) -> object:
             position and repeats nothing.
     """
     try:
-        return _DECODER.decode(body.decode("utf-8-sig"))
+        return _DECODER.decode(body.removeprefix(_BOM).decode())
     except UnicodeDecodeError as error:
         problem = ("not_utf8", f"byte {error.start + 1} is not UTF-8")
     except json.JSONDecodeError as error:

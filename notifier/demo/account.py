@@ -1,9 +1,9 @@
 """The account at the end: everybody in one outcome, the ledger unbroken, the sandbox's record equal to ours.
 
 (1) rows in = people found = the sum of the outcomes; (2) nobody is still being told: all is said, or the carrier itself
-does not know; (3) every message that the sandbox took is one attempt of ours, and
-every attempt that we call handed over was taken exactly once; (4) every receipt that it posted is stored, and no other;
-(5) both chains of the ledger hold.
+does not know; whoever was not reached, or perhaps not, has a task that waits for a caseworker; (3) every message that
+the sandbox took is one attempt of ours, and every attempt that we call handed over was taken exactly once; (4) every
+receipt that it posted is stored, and no other; (5) both chains of the ledger hold.
 """
 
 from collections import Counter
@@ -31,24 +31,26 @@ AT_THE_END: Final = frozenset(
         PersonOutcome.NOT_REACHED,
     }
 )
+NEEDS_A_HUMAN: Final = frozenset({PersonOutcome.UNCERTAIN, PersonOutcome.NOT_REACHED})
 NEXT: Final[Mapping[PersonOutcome, str]] = {
     PersonOutcome.UNREACHABLE: "a caseworker finds an address",
     PersonOutcome.AWAITING_APPROVAL: "a second officer approves",
     PersonOutcome.STOPPED: "two officers resume sending",
     PersonOutcome.IN_PROGRESS: "the message is handed over",
     PersonOutcome.ON_ITS_WAY: "the carrier speaks, or is silent",
-    PersonOutcome.UNCERTAIN: "somebody asks the carrier; never sent again before",
+    PersonOutcome.UNCERTAIN: "the carrier is asked what became of it",
     PersonOutcome.DELIVERED: "wait for an answer",
-    PersonOutcome.NO_WORD: "a caseworker tries another way",
+    PersonOutcome.NO_WORD: "wait for an answer",
     PersonOutcome.NOT_REACHED: "a caseworker finds another way",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Each person as the API shows them, the sums, and what is wrong (nothing, when all is well)."""
+    """Each person as the API shows them, the open tasks, the sums, and what is wrong (nothing, when all is well)."""
 
     people: Sequence[Mapping[str, Any]] = field(repr=False)
+    tasks: Sequence[Mapping[str, Any]]
     outcomes: Mapping[PersonOutcome, int]
     messages: int
     receipts: int
@@ -63,7 +65,8 @@ def take_account(house: House, office: Office, matter_id: UUID, *, rows: int) ->
     record = house.sandbox_lines()
     taken = [line["attempt"] for line in record if line["kind"] == "taken"]
     own = [each for each in taken if not _is_of_another(house, office, each)]
-    problems = [*_people(people, outcomes, rows), *_messages(people, own)]
+    tasks = office.machine.get(f"/v1/tasks?matter={matter_id}&limit={PAGE}")["tasks"]
+    problems = [*_people(people, outcomes, rows), *_helped(people, tasks), *_messages(people, own)]
     with house.db.transaction(office.agency_id) as tx:
         stored = {(str(attempt_id), word) for attempt_id, word in receipt_words(tx, matter_id)}
         try:
@@ -72,7 +75,7 @@ def take_account(house: House, office: Office, matter_id: UUID, *, rows: int) ->
             events = 0
             problems.append(f"the ledger does not hold: {error}")
     problems += _receipts(people, record, stored)
-    return Account(people, outcomes, len(own), len(stored), events, tuple(problems))
+    return Account(people, tasks, outcomes, len(own), len(stored), events, tuple(problems))
 
 
 def attempts_of(person: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -80,8 +83,12 @@ def attempts_of(person: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [attempt for notice in person["notices"] for attempt in notice["attempts"]]
 
 
-def next_step(person: Mapping[str, Any]) -> str:
-    """What happens next, and when it is known."""
+def next_step(person: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]]) -> str:
+    """What happens next, and by when: what waits for a caseworker stands first."""
+    mine = [task for task in tasks if task["person_id"] == person["person_id"]]
+    if mine:
+        kinds = ", ".join(dict.fromkeys(task["kind"] for task in mine))
+        return f"a caseworker: {kinds} by {mine[0]['due_at'][:10]}"
     due = f" by {person['next_at'][:10]}" if person["next_at"] else ""
     return NEXT[PersonOutcome(person["outcome"])] + due
 
@@ -102,6 +109,13 @@ def _people(people: Sequence[Mapping[str, Any]], outcomes: Mapping[PersonOutcome
     for person in people:
         if person["outcome"] not in AT_THE_END:
             yield f"{person['external_id']} is not at an end: {person['outcome']}"
+
+
+def _helped(people: Iterable[Mapping[str, Any]], tasks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    has_task = {task["person_id"] for task in tasks}
+    for person in people:
+        if person["outcome"] in NEEDS_A_HUMAN and person["person_id"] not in has_task:
+            yield f"{person['external_id']} is {person['outcome']}, and no caseworker is told"
 
 
 def _is_of_another(house: House, office: Office, attempt_id: str) -> bool:

@@ -105,7 +105,11 @@ def open_house(environ: Mapping[str, str], *, say: Callable[[str], None]) -> Ite
             SENDGRID_BASE_URL=sandbox_url,
         )
         Settings.load(env, CONFIG_DIR)
-        options |= {"webhook_url": f"{api_url}/callbacks/sendgrid_email", "delay_ms": STEP_MS}
+        options |= {
+            "webhook_url": f"{api_url}/callbacks/sendgrid_email",
+            "inbound_url": f"{api_url}/callbacks/twilio_inbound",
+            "delay_ms": STEP_MS,
+        }
         stand_in = sandbox(json.dumps({"host": LOOPBACK, "port": carriers, "options": options}))
         db = Database(found.database_url, pool_size=2)
         stack.callback(db.close)

@@ -63,7 +63,7 @@ _SKETCHES: Final = (
     _Sketch("Pat Invented", "refused at once: no such number", phone=60),
     _Sketch("Carmen Inventada", "refused at once: a landline; a letter goes too", SPANISH, phone=61, home=3),
     _Sketch("Jamie Mockup", "wrote STOP earlier; the email arrives", phone=62, mail="delivered"),
-    _Sketch("Casey Imaginary", "the carrier has no route to it", phone=66),
+    _Sketch("Casey Imaginary", "writes STOP back; the letters go on", phone=87, home=0),
     _Sketch("Pedro Imaginario", "429 first, then fine", SPANISH, phone=74),
     _Sketch("Drew Hypothetical", "no answer in time, yet it was sent", phone=72),
     _Sketch("Lucía Hipotética", "no answer in time, and nobody knows", SPANISH, phone=73),

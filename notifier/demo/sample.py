@@ -4,8 +4,9 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import IO, Any, Final
 
+from notifier.core.articles import article_check_digit
 from notifier.demo.people import SPANISH, address
 
 FIRST: Final = ("María", "Jordan", "Luis", "Taylor", "Rosa", "Sam", "Ana", "Chris", "Elena", "Robin", "Pedro", "Alex")
@@ -84,3 +85,20 @@ def _flat(person: dict[str, Any]) -> dict[str, str]:
         else:
             row[contact["kind"]] = contact["value"]
     return row
+
+
+def sample_labels(manifest: IO[str]) -> Iterator[dict[str, str]]:
+    """A made-up label for each letter of a batch's manifest, as declaring certified letters takes them.
+
+    The same letter gets the same number every time, and no two the same.
+    """
+    for row in csv.DictReader(manifest):
+        piece = row["piece_number"]
+        digits = "9407100" + piece.replace("-", "")[:14]
+        yield {"piece": piece, "article": digits + article_check_digit(digits)}
+
+
+def labels_csv(labels: Iterator[dict[str, str]]) -> Iterator[str]:
+    """CSV with a header, as `notifier mailroom declare --labels` reads it."""
+    yield "piece,article\n"
+    yield from (f"{label['piece']},{label['article']}\n" for label in labels)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from notifier.core.model import Channel
+from notifier.core.model import Channel, PostService
 from notifier.demo import story
 from notifier.demo.account import Account, attempts_of, next_step, take_account
 from notifier.demo.house import House, open_house
@@ -101,9 +101,16 @@ def _play(house: House, office: Office, people: list[MadeUp], screen: Screen) ->
         story.follow_sending(house, office, matter_id, screen.show)
     pieces = story.declare_mailed(office)
     screen.say(f"the mailroom has printed {pieces} letters in postal order; an officer declares them mailed")
-    screen.say(f"{story.LONG_ENOUGH.days} days pass on the clock of this test matter: who has not answered is silent")
+    story.move_clock(house, office, matter_id, story.ONCE_MORE)
+    screen.say(f"{story.ONCE_MORE.days} days pass on the clock of this test matter: who has not answered is told again")
     with screen.watching():
-        story.let_time_pass(house, office, matter_id, screen.show)
+        story.follow_sending(house, office, matter_id, screen.show)
+    pieces = story.declare_mailed(office)
+    screen.say(f"{pieces} certified letters are printed; each is declared mailed with the number of its label")
+    story.move_clock(house, office, matter_id, story.LONG_ENOUGH)
+    screen.say(f"{story.LONG_ENOUGH.days} days pass: a carrier that has said nothing more is silent")
+    with screen.watching():
+        story.await_silence(house, office, matter_id, screen.show)
     account = take_account(house, office, matter_id, rows=len(people))
     screen.say("the notices have come to their end\n")
     return matter_id, account
@@ -115,7 +122,7 @@ def _people_table(account: Account, people: list[MadeUp]) -> Table:
         made.add_column(column)
     stories = {person.row["external_id"]: person.story for person in people}
     for person in account.people:
-        told = "\n".join(_attempt(each) for each in attempts_of(person)) or _problems(person)
+        told = "\n".join([*map(_attempt, attempts_of(person)), *map(_reply, person["messages"])]) or _problems(person)
         number = person["external_id"]
         made.add_row(
             f"{number} {person['name']}",
@@ -123,7 +130,7 @@ def _people_table(account: Account, people: list[MadeUp]) -> Table:
             stories.get(number, ""),
             told,
             person["outcome"],
-            next_step(person),
+            next_step(person, account.tasks),
         )
     return made
 
@@ -131,7 +138,12 @@ def _people_table(account: Account, people: list[MadeUp]) -> Table:
 def _attempt(attempt: Mapping[str, Any]) -> str:
     why = [attempt["reason"], attempt["carrier_code"]] if not _is_well(attempt) else []
     told = " ".join(str(word) for word in why if word)
-    return f"{attempt['channel']}: {attempt['status']}" + (f" ({told})" if told else "")
+    kind = "certified letter" if attempt["service"] == PostService.CERTIFIED else attempt["channel"]
+    return f"{kind}: {attempt['status']}" + (f" ({told})" if told else "")
+
+
+def _reply(message: Mapping[str, Any]) -> str:
+    return f"wrote back: {message['kind']}"
 
 
 def _is_well(attempt: Mapping[str, Any]) -> bool:

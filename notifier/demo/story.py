@@ -1,5 +1,6 @@
 """What happens in the demonstration, in order, over the HTTP API as an agency would do it."""
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,16 +9,19 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from notifier.core.model import PostService
 from notifier.demo.house import House
 from notifier.demo.office import ZONE, Office
 from notifier.demo.people import MadeUp
+from notifier.demo.sample import sample_labels
 from notifier.servers.errors import CannotStart
 from notifier.terminal import is_moving
+from notifier.usecases.applying import some_receipt_waits
 from notifier.usecases.clock_offset import advance_clock
-from notifier.usecases.receipts import some_receipt_waits
 
 POLL_SECONDS: Final = 0.25
 LONGEST_SECONDS: Final = 180.0
+ONCE_MORE: Final = timedelta(days=6)  # the default plan: email and text message on day 3, a certified letter on day 5
 LONG_ENOUGH: Final = timedelta(days=36)  # the slowest carrier, the post, is called silent after 35
 UNSETTLED: Final = frozenset({"handed_over", "accepted"})
 
@@ -65,32 +69,58 @@ def approve(office: Office, matter_id: UUID) -> dict[str, int]:
 
 
 def follow_sending(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
-    """Until everything was handed over and the sandbox has told all that it will ever tell."""
+    """Until everything due was handed over and the sandbox has told all that it will ever tell."""
     for matter in _watch(house, office, matter_id):
         shown(matter)
-        if not is_moving(matter) and not house.sandbox_waits() and not _receipts_wait(house, office):
+        if _rests(house, office, matter):
             shown(_read(office, matter_id))
             return
 
 
 def declare_mailed(office: Office) -> int:
-    """The second officer declares every print batch mailed; returns the pieces."""
+    """The second officer declares every print batch mailed, certified ones with made-up labels; returns the pieces."""
     pieces = 0
     for batch in office.personal.get("/v1/print-batches")["batches"]:
-        body = json.dumps({"mailed_on": str(today())}).encode()
-        done = office.personal.post(f"/v1/print-batches/{batch['batch_id']}/mailed", body, once=str(uuid4()))
-        pieces += done.document["pieces"]
+        if batch["mailed_on"]:
+            continue
+        path = f"/v1/print-batches/{batch['batch_id']}"
+        body: dict[str, Any] = {"mailed_on": str(today())}
+        if batch["service"] == PostService.CERTIFIED:
+            body["certified"] = list(sample_labels(_manifest(office, path)))
+        pieces += office.personal.post(f"{path}/mailed", json.dumps(body).encode(), once=str(uuid4())).document[
+            "pieces"
+        ]
     return pieces
 
 
-def let_time_pass(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
-    """Move the test matter's clock until no carrier can be waited for any longer, and watch silence be declared."""
+def _manifest(office: Office, path: str) -> io.StringIO:
+    file = io.BytesIO()
+    office.personal.download(f"{path}/manifest", file)
+    return io.StringIO(file.getvalue().decode("utf-8-sig"))
+
+
+def move_clock(house: House, office: Office, matter_id: UUID, by: timedelta) -> None:
+    """Let time pass in the test matter."""
     with house.db.transaction(office.agency_id) as tx:
-        advance_clock(tx, matter_id, LONG_ENOUGH, now=datetime.now(UTC))
+        advance_clock(tx, matter_id, by, now=datetime.now(UTC))
+
+
+def await_silence(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
+    """Watch silence be declared, until no carrier is waited for any longer."""
     for matter in _watch(house, office, matter_id):
         shown(matter)
-        if not any(counts.get(status) for counts in matter["attempts"].values() for status in UNSETTLED):
+        waits = any(counts.get(status) for counts in matter["attempts"].values() for status in UNSETTLED)
+        if not waits and _rests(house, office, matter):
             return
+
+
+def _rests(house: House, office: Office, matter: Mapping[str, Any]) -> bool:
+    """Whether nothing moves, nothing is due, and nothing that was said waits to be read."""
+    is_due = matter["next_at"] is not None and datetime.fromisoformat(matter["next_at"]) <= datetime.now(UTC)
+    if is_due or is_moving(matter) or house.sandbox_waits():
+        return False
+    with house.db.transaction(office.agency_id) as tx:
+        return not some_receipt_waits(tx)
 
 
 def _watch(house: House, office: Office, matter_id: UUID) -> Iterator[dict[str, Any]]:
@@ -103,8 +133,3 @@ def _watch(house: House, office: Office, matter_id: UUID) -> Iterator[dict[str, 
 
 def _read(office: Office, matter_id: UUID) -> dict[str, Any]:
     return office.machine.get(f"/v1/matters/{matter_id}")
-
-
-def _receipts_wait(house: House, office: Office) -> bool:
-    with house.db.transaction(office.agency_id) as tx:
-        return some_receipt_waits(tx)

@@ -7,6 +7,7 @@ from datetime import date
 from io import BytesIO
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import jinja2
 import pikepdf
@@ -16,6 +17,7 @@ from notifier.core import sms
 from notifier.core.codes import format_code
 from notifier.core.errors import MissingText, SettingsError
 from notifier.core.language import ENGLISH, Languages
+from notifier.core.pieces import piece_number
 from notifier.render import catalogue as texts
 from notifier.render import layout, words
 from notifier.render.catalogue import Edition, StrictCatalogue
@@ -30,11 +32,15 @@ PAGES_PER_LANGUAGE: Final = 3  # a guess: a letter that turns out longer is set 
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Whom a letter goes to, as it is printed. `native_name` is left out when no font has its letters."""
+    """Whom a letter goes to, as it is printed. `native_name` is left out when no font has its letters.
+
+    `is_printed` False: whoever prints the letter prints the addresses too, and the windows are left free for them.
+    """
 
     name: str = field(repr=False)
     address_lines: tuple[str, ...] = field(repr=False)
     native_name: str | None = field(default=None, repr=False)
+    is_printed: bool = True
 
     @property
     def address_block(self) -> tuple[str, ...]:
@@ -120,9 +126,9 @@ class Renderer:
         parts = [layout.part(Writer(content, catalogue, self.words), english, to.names) for catalogue in chosen]
         data = {
             "title": parts[0]["title"],
-            "piece_id": piece_id,
-            "return_address": [_one_line(line) for line in content.return_address],
-            "address_block": to.address_block,
+            "piece_number": piece_number(UUID(hex=piece_id)),
+            "return_address": [_one_line(line) for line in content.return_address] if to.is_printed else [],
+            "address_block": to.address_block if to.is_printed else [],
             "parts": parts,
             "sheet": layout.sheet(content, chosen, english, self.languages) if tagline_sheet else None,
         }
@@ -178,6 +184,7 @@ def build_renderer(*, config_dir: Path, template_dir: Path, font_dirs: Sequence[
             loader=jinja2.FileSystemLoader(template_dir),
             autoescape=jinja2.select_autoescape(["html"]),
             undefined=jinja2.StrictUndefined,
+            auto_reload=False,  # a text never changes under a running process; looking is a third of the rendering
             trim_blocks=True,
             lstrip_blocks=True,
         ),

@@ -1,14 +1,17 @@
 """Claiming attempts: fair between matters, under a lease, skipping what is held. A claim writes no event."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from types import MappingProxyType
+from typing import Final, cast
 from uuid import UUID
 
 from sqlalchemy import text
 
-from notifier.core.model import Channel, Mode
+from notifier.core.model import Channel, Mode, PostService
 from notifier.core.status import AttemptStatus
 from notifier.store.bulk import insert_rows
 from notifier.store.engine import Tx
@@ -27,51 +30,70 @@ class Claimed:
 
 
 # One probe of a partial index per open matter until the handful is full, instead of sorting everything that is due.
-# Matters come in any order, so that a long one does not keep a short one waiting; the handful is counted in attempts,
-# so that matters with nothing due take no place in it. Tries have a ceiling: an outage may outlast a smallint.
+# Each open matter has a share, whoever was served least in front, so that a long one does not keep a short one waiting;
+# the handful is counted in attempts, so that matters with nothing due take no place in it. What is looked up for each
+# matter is no join: of an agency that the statistics do not know yet the planner believes that it has one row, and
+# would compare everything with everything. Tries have a ceiling: an outage may outlast a smallint.
 _CLAIM = text(
     """
     with work as (
-      select w.agency_id, w.matter_id, w.channel
-      from work_to_do w join matter m on m.agency_id = w.agency_id and m.matter_id = w.matter_id
-      where w.agency_id = :agency and w.channel = :channel and m.mode = any(:modes)
-      order by random()
+      select w.agency_id, w.matter_id, w.channel,
+        least(cast(:chunk as int), greatest(1, cast(:chunk as int) * :whole / count(*) over ())) as share,
+        coalesce(cast(cast(:served as jsonb) ->> cast(w.matter_id as text) as int), 0) as served
+      from work_to_do w
+      where w.agency_id = :agency and w.channel = :channel and (
+        select m.mode from matter m where m.agency_id = w.agency_id and m.matter_id = w.matter_id) = any(:modes)
     ), due as (
       select d.attempt_id
-      from work w
+      from (select * from work order by served, random()) w
       cross join lateral (
         select a.attempt_id from attempt a
         where a.agency_id = w.agency_id and a.matter_id = w.matter_id and a.channel = w.channel
           and a.status = 'planned' and a.due_at <= now() and a.blob_id is null
-        order by a.due_at limit :per_matter for update skip locked
+        order by a.due_at limit w.share for update skip locked
       ) d
       limit :chunk
     )
     update attempt a
     set status = 'sending', tries = least(a.tries, 9999) + 1, lease_until = now() + :lease, updated_at = now()
-    from due
-    where a.agency_id = :agency and a.attempt_id = due.attempt_id
-    returning a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries
+    where a.agency_id = :agency and a.attempt_id = any(array(select attempt_id from due))
+    returning a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries,
+      (select min(share) from work) as share
     """
 )
+_EVERYTHING: Final = 32_000  # times a share: whoever has more may fill what others left of the handful
 
 
 def claim(
-    tx: Tx, channel: Channel, *, chunk: int, per_matter: int, lease: timedelta, modes: Collection[Mode] = tuple(Mode)
+    tx: Tx,
+    channel: Channel,
+    *,
+    chunk: int,
+    lease: timedelta,
+    served: Mapping[UUID, int] = MappingProxyType({}),
+    modes: Collection[Mode] = tuple(Mode),
 ) -> list[Claimed]:
-    """Take up to `chunk` due attempts of one channel, at most `per_matter` of any matter, of matters of these modes."""
-    rows = tx.conn.execute(
-        _CLAIM,
-        {
-            "agency": tx.agency_id,
-            "channel": channel.value,
-            "chunk": chunk,
-            "per_matter": per_matter,
-            "lease": lease,
-            "modes": [mode.value for mode in modes],
-        },
-    )
-    return [Claimed(*row) for row in rows]
+    """Take up to `chunk` due attempts of one channel, of matters of these modes.
+
+    Each open matter has the same share of it, those in front that were served least, by `served`. What then is left of
+    the handful is filled by whoever has more.
+    """
+    values = {"agency": tx.agency_id, "channel": channel.value, "lease": lease, "modes": [mode.value for mode in modes]}
+    taken, share = _claim(tx, values, chunk=chunk, served=served, whole=1)
+    had = Counter(item.matter_id for item in taken)
+    left = chunk - len(taken)
+    if left and share < chunk and max(had.values(), default=0) >= share:
+        taken += _claim(tx, values, chunk=left, served=had + Counter(served), whole=_EVERYTHING)[0]
+    return taken
+
+
+def _claim(
+    tx: Tx, values: Mapping[str, object], *, chunk: int, served: Mapping[UUID, int], whole: int
+) -> tuple[list[Claimed], int]:
+    """What was taken, and the share that each open matter had of it."""
+    by_matter = json.dumps({str(matter_id): count for matter_id, count in served.items()})
+    rows = tx.conn.execute(_CLAIM, {**values, "served": by_matter, "chunk": chunk, "whole": whole}).all()
+    return [Claimed(*row[:-1]) for row in rows], rows[0].share if rows else chunk
 
 
 def stopped_since(tx: Tx, channel: Channel, claimed: Sequence[Claimed]) -> set[UUID]:
@@ -91,11 +113,13 @@ def stopped_since(tx: Tx, channel: Channel, claimed: Sequence[Claimed]) -> set[U
 
 
 def give_back(tx: Tx, claimed: Sequence[Claimed]) -> None:
-    """Give attempts back untried, in the transaction that took them."""
+    """Give attempts back untried, that whoever calls this has taken and has not begun to hand over."""
+    if not claimed:
+        return
     tx.conn.execute(
         text(
             "update attempt set status = 'planned', lease_until = null, tries = greatest(tries - 1, 0)"
-            " where agency_id = :agency and attempt_id = any(:ids)"
+            " where agency_id = :agency and attempt_id = any(:ids) and status = 'sending'"
         ),
         {"agency": tx.agency_id, "ids": [item.attempt_id for item in claimed]},
     )
@@ -144,19 +168,6 @@ def close_idle_work(tx: Tx) -> None:
         tx.conn.execute(_FORGET_IDLE, {"agency": tx.agency_id, "matters": list(matters), "channels": list(channels)})
 
 
-def channels_with_due_work(tx: Tx) -> list[Channel]:
-    """The channels on which something could be claimed right now."""
-    rows = tx.conn.execute(
-        text(
-            "select distinct w.channel from work_to_do w where w.agency_id = :agency and exists"
-            " (select from attempt a where a.agency_id = w.agency_id and a.matter_id = w.matter_id"
-            "  and a.channel = w.channel and a.status = 'planned' and a.due_at <= now())"
-        ),
-        {"agency": tx.agency_id},
-    )
-    return [Channel(channel) for channel in rows.scalars()]
-
-
 def database_now(tx: Tx) -> datetime:
     """The database's clock: leases and due times are counted on it."""
     return cast("datetime", tx.conn.execute(text("select now()")).scalar_one())
@@ -174,6 +185,8 @@ class NewAttempt:
     channel: Channel
     carrier: str
     due_at: datetime
+    service: PostService | None = None
+    linked_from: UUID | None = None
 
 
 def plan_attempts(tx: Tx, matter_id: UUID, new: Sequence[NewAttempt], *, now: datetime) -> None:
@@ -193,80 +206,8 @@ def plan_attempts(tx: Tx, matter_id: UUID, new: Sequence[NewAttempt], *, now: da
             "carrier": ("text", [item.carrier for item in new]),
             "status": ("text", [AttemptStatus.PLANNED.value] * count),
             "due_at": ("timestamptz", [item.due_at for item in new]),
+            "service": ("text", [item.service and item.service.value for item in new]),
+            "linked_from": ("uuid", [item.linked_from for item in new]),
             "updated_at": ("timestamptz", [now] * count),
-        },
-    )
-
-
-_LETTERS = """
-    select a.attempt_id, a.matter_id, a.notice_id, a.person_id, a.contact_id, a.tries
-    from work_to_do w
-    join matter m on m.agency_id = w.agency_id and m.matter_id = w.matter_id and m.mode = any(:modes)
-    cross join lateral (
-      select * from attempt a
-      where a.agency_id = w.agency_id and a.matter_id = w.matter_id and a.channel = w.channel
-        and a.status = 'planned' and a.due_at <= now() and (a.blob_id is not null) = :composed
-      order by a.due_at limit :chunk for update skip locked
-    ) a
-    where w.agency_id = :agency and w.channel = 'letter'
-    limit :chunk
-"""
-
-
-def letters_to_compose(tx: Tx, *, chunk: int) -> list[Claimed]:
-    """Hold due letters that are not written yet, until this transaction ends: nothing leaves while they are written."""
-    modes = [mode.value for mode in Mode]
-    rows = tx.conn.execute(text(_LETTERS), {"agency": tx.agency_id, "chunk": chunk, "composed": False, "modes": modes})
-    return [Claimed(*row) for row in rows]
-
-
-def some_letter_is_unwritten(tx: Tx) -> bool:
-    """True while a due letter waits to be written, also where another worker is at it."""
-    row = tx.conn.execute(
-        text(
-            "select from work_to_do w join attempt a on a.agency_id = w.agency_id and a.matter_id = w.matter_id"
-            " and a.channel = w.channel where w.agency_id = :agency and w.channel = 'letter'"
-            " and a.status = 'planned' and a.due_at <= now() and a.blob_id is null limit 1"
-        ),
-        {"agency": tx.agency_id},
-    )
-    return row.first() is not None
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenLetter:
-    """A letter that this transaction holds for its print batch."""
-
-    attempt_id: UUID
-    matter_id: UUID
-    person_id: UUID
-    blob_id: UUID
-
-
-def claim_written_letters(tx: Tx, mode: Mode, *, chunk: int) -> list[WrittenLetter]:
-    """Take written letters of one mode for a print batch, within this transaction."""
-    rows = tx.conn.execute(
-        text(
-            f"with due as ({_LETTERS}) update attempt a set status = 'sending', tries = a.tries + 1, updated_at = now()"  # noqa: S608 # our own constant
-            " from due where a.agency_id = :agency and a.attempt_id = due.attempt_id"
-            " returning a.attempt_id, a.matter_id, a.person_id, a.blob_id"
-        ),
-        {"agency": tx.agency_id, "chunk": chunk, "composed": True, "modes": [mode.value]},
-    )
-    return [WrittenLetter(*row) for row in rows]
-
-
-def keep_letters(tx: Tx, blobs: Sequence[tuple[UUID, UUID]]) -> None:
-    """Say which file each written letter is: (attempt, blob)."""
-    tx.conn.execute(
-        text(
-            "update attempt a set blob_id = u.blob_id, updated_at = now()"
-            " from unnest(cast(:attempts as uuid[]), cast(:blobs as uuid[])) u(attempt_id, blob_id)"
-            " where a.agency_id = :agency and a.attempt_id = u.attempt_id"
-        ),
-        {
-            "agency": tx.agency_id,
-            "attempts": [attempt for attempt, _ in blobs],
-            "blobs": [blob for _, blob in blobs],
         },
     )

@@ -9,11 +9,24 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from psycopg import InterfaceError as PsycopgInterfaceError
+from psycopg import OperationalError as PsycopgOperationalError
 from sqlalchemy import Connection, Engine, Row, create_engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from notifier.core.errors import SettingsError
 
 APP_ROLE = "notifier_app"
+# What is raised while the database is away, or gave up on us; the same may go well a moment later.
+AWAY: Final = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeoutError,
+    PsycopgOperationalError,
+    PsycopgInterfaceError,
+)
+GIVE_UP_SECONDS: Final = 10  # on a server that does not answer, or while all our connections are in use
 _ENTER = text("select set_config('role', :role, true), set_config('app.agency', :agency, true)")
 
 
@@ -51,31 +64,66 @@ class Tx:
 class Database:
     """A pool of connections; works behind PgBouncer in transaction mode (no session state, no LISTEN)."""
 
-    def __init__(self, url: str, *, pool_size: int = 8) -> None:
-        """`url` is a libpq URL (`postgresql://...`)."""
+    def __init__(self, url: str, *, pool_size: int = 8, give_up_seconds: float = GIVE_UP_SECONDS) -> None:
+        """`url` is a libpq URL (`postgresql://...`). `give_up_seconds`: while all connections are in use."""
         self.engine: Engine = create_engine(
             psycopg_url(url),
             pool_size=pool_size,
             max_overflow=4,
-            pool_pre_ping=True,
+            pool_timeout=give_up_seconds,
             # Server-side prepared statements are session state.
-            connect_args={"prepare_threshold": None, "application_name": "notifier"},
+            connect_args={
+                "prepare_threshold": None,
+                "application_name": "notifier",
+                "connect_timeout": GIVE_UP_SECONDS,
+            },
             hide_parameters=True,
         )
 
     @contextmanager
     def transaction(self, agency_id: UUID) -> Iterator[Tx]:
         """One transaction in one agency: committed at the end, rolled back on any exception."""
-        with self.engine.begin() as conn:
-            conn.execute(_ENTER, {"role": APP_ROLE, "agency": str(agency_id)})
+        with self._begin(str(agency_id)) as conn:
             yield Tx(conn, agency_id)
 
     @contextmanager
     def no_agency(self) -> Iterator[Connection]:
         """One transaction outside every agency: it sees the directory, the keys' register and the quarantine only."""
-        with self.engine.begin() as conn:
-            conn.execute(_ENTER, {"role": APP_ROLE, "agency": ""})
+        with self._begin("") as conn:
             yield conn
+
+    @contextmanager
+    def _begin(self, agency: str) -> Iterator[Connection]:
+        with self._enter(agency) as conn:
+            try:
+                yield conn
+            except BaseException:
+                conn.rollback()
+                raise
+            conn.commit()
+
+    def _enter(self, agency: str) -> Connection:
+        """A connection inside a transaction. Its first statement also tells whether the connection still lives.
+
+        After a restart of the server every kept connection is dead; one that is found so ends them all, and the next
+        is a new one. Nothing was done yet, so that beginning again is safe; later in the transaction it would not be.
+        """
+        values = {"role": APP_ROLE, "agency": agency}
+        try:
+            return self._connect(values)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return self._connect(values)
+
+    def _connect(self, values: Mapping[str, str]) -> Connection:
+        conn = self.engine.connect()
+        try:
+            conn.execute(_ENTER, values)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def close(self) -> None:
         """Give every connection back."""

@@ -171,7 +171,7 @@ attempt = _tenant(
     _must(channel=Text, carrier=Text, status=Text),
     _must(tries=SmallInteger, due_at=When, updated_at=When),
     _may(lease_until=When, handed_over_at=When, carrier_ref=Text, reason=Text, carrier_code=Text),
-    _may(batch_id=Uuid, blob_id=Uuid, linked_from=Uuid, check_at=When, service=Text),
+    _may(batch_id=Uuid, blob_id=Uuid, linked_from=Uuid, check_at=When, service=Text, withdrawn_ref=Text),
 )
 content = _tenant("content", {"attempt_id": Uuid}, _must(sealed=LargeBinary))
 open_work = _tenant("open_work", {"matter_id": Uuid, "channel": Text})
@@ -195,7 +195,9 @@ print_batch = _tenant(
     _must(
         mode=Text, closed_at=When, pieces=Integer, sheets=Integer, pdf_blob=Uuid, manifest_blob=Uuid, totals_blob=Uuid
     ),
-    _may(mailed_on=Date, declared_at=When, declared_by=Uuid, alarmed_at=When, voided_at=When, voided_by=Uuid),
+    _must(service=Text, withdrawn=Integer),
+    _may(mailed_on=Date, declared_at=When, declared_by=Uuid, place=Text),
+    _may(alarmed_at=When, voided_at=When, voided_by=Uuid),
 )
 returned_piece = _tenant(
     "returned_piece",

@@ -3,29 +3,33 @@
 Two humans stand behind every notice: whoever entered the rows, and whoever approves sending to them.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
-from uuid import UUID, uuid4
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, cast
+from uuid import UUID
 
 from sqlalchemy import Row, select, text
 
 from notifier.core.errors import Forbidden, Invalid
 from notifier.core.events import EventType
-from notifier.core.ledger import Draft, Json
-from notifier.core.model import Channel, ContactKind, ContactPoint, KeyKind, Mode, Nondisclosure, NoticeKind, Role
-from notifier.core.plan import History, PlannedAttempt, next_attempts
-from notifier.core.policy import Evidence, Packs, PlanRow, plan_of
+from notifier.core.ledger import Json
+from notifier.core.model import Channel, KeyKind, Mode, Nondisclosure, Role
+from notifier.core.policy import Packs, household_gap_of, plan_of
 from notifier.store import tables as t
-from notifier.store.attempts import NewAttempt, database_now, open_work, plan_attempts
-from notifier.store.bulk import in_chunks, insert_rows
+from notifier.store.attempts import database_now, open_work
+from notifier.store.bulk import in_chunks
+from notifier.store.draft_spool import DraftSpool
 from notifier.store.engine import Tx
-from notifier.store.ledger import DraftSpool, append, append_many, draft, lock_chains
+from notifier.store.ledger import append, append_many, draft, lock_chains
+from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
-from notifier.usecases.matters import take_matter
-from notifier.usecases.progress import legal_now
+from notifier.usecases.known_contacts import inherit_flags, known_elsewhere, refuse_flagged
+from notifier.usecases.matters import bound_packs, take_matter
+from notifier.usecases.ordering import Clock, Listed, Orders
+from notifier.usecases.return_address import review_address
+from notifier.usecases.tasks import open_review
+from notifier.usecases.timing import shared_contacts, timing_of
 
 CHUNK: Final = 1000
 APPROVING_ROLES: Final = frozenset({Role.APPROVER, Role.COUNSEL, Role.ADMIN})
@@ -42,13 +46,6 @@ class Approved:
     attempts: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    person_id: UUID
-    recipient_id: UUID
-    contacts: Mapping[UUID, ContactPoint]
-
-
 def approve_sending(
     tx: Tx,
     matter_id: UUID,
@@ -57,6 +54,7 @@ def approve_sending(
     packs: Packs,
     carrier_of: Mapping[Channel, str],
     carriers_are_real: bool,
+    vault: Vault,
     lists: Collection[UUID] | None = None,
     now: datetime,
 ) -> Approved:
@@ -65,8 +63,10 @@ def approve_sending(
     `lists` names the lists that the officer has looked at; without it, all that wait and that somebody else entered.
 
     (1) who approves: an officer who may, with a key of their own; (2) take the matter, and see that nothing on file
-    forbids telling; (3) which lists: none that this officer entered; (4) plan for each person, in chunks; (5) take the
-    chain's head last, and then open the work: everybody who holds both takes them in this order.
+    forbids telling; (3) which lists: none that this officer entered; (4) pass over numbers that are known
+    from other matters, and plan for each person, in chunks; (5) take the chain's head last, and then open the work:
+    everybody who holds both takes them in this order; (6) what the plan wants over a channel that no carrier serves,
+    what was planned to a contact point that got a flag meanwhile, and letters that cannot be posted.
 
     Raises:
         Forbidden: `personal-key-needed`, `role-missing`, `second-officer-needed`, `mode-mismatch`.
@@ -81,11 +81,25 @@ def approve_sending(
     _require_tellable(tx, matter_id)
     lone = _may_stand_alone(tx, matter.mode)
     roster_ids, alone = _choose_lists(tx, matter_id, lists, principal=principal, lone=lone)  # (3)
-    plan = plan_of([packs[pack_id] for pack_id in _bound_packs(tx, matter_id)])
-    planner = _Planner(matter_id, matter.edition, plan, carrier_of, principal, database_now(tx), now)
+    bound = [packs[pack_id] for pack_id in bound_packs(tx, matter_id)]
+    gap = household_gap_of(bound)
+    timing = timing_of(tx, matter.mode, gap=gap, vault=vault)
+    at = now + cast("timedelta", matter.clock_offset)
+    planner = Orders(
+        matter_id,
+        matter.edition,
+        plan_of(bound),
+        carrier_of=carrier_of,
+        principal=principal,
+        clock=Clock(now, database_now(tx), at),
+        timing=timing,
+        places=shared_contacts(tx, matter_id) if timing and gap else {},
+    )
     spool = DraftSpool()
     try:
-        for chunk in in_chunks(_listed(tx, roster_ids), CHUNK):  # (4)
+        known = known_elsewhere(tx, matter_id)
+        passed_over = frozenset(row.contact_id for row in known)
+        for chunk in in_chunks(_listed(tx, roster_ids, passed_over), CHUNK):  # (4)
             spool.add(planner.order(tx, chunk))
         lock_chains(tx, [matter_id])  # (5)
         open_work(tx, matter_id, [Channel(channel) for channel in planner.attempts])
@@ -96,7 +110,6 @@ def approve_sending(
             ),
             {"now": now, "officer": principal.officer_id, "agency": tx.agency_id, "rosters": roster_ids},
         )
-        at = legal_now(tx, matter_id, now)
         counts: dict[str, Json] = dict(planner.attempts)
         approval: dict[str, Json] = {
             "persons": planner.persons,
@@ -107,6 +120,12 @@ def approve_sending(
         }
         append(tx, matter_id, [draft(EventType.SENDING_APPROVED, principal.actor, approval)], at=at)
         append_many(tx, matter_id, spool, at=at)
+        if planner.without_carrier:  # (6)
+            open_review(tx, matter_id, now=now)
+        inherit_flags(tx, matter_id, known, at=at)
+        refuse_flagged(tx, matter_id, now=now)
+        if planner.attempts.get(Channel.LETTER):
+            review_address(tx, carrier_of[Channel.LETTER], now=now)
     finally:
         spool.close()
     return Approved(tuple(roster_ids), planner.persons, planner.unreachable, dict(planner.attempts))
@@ -151,86 +170,6 @@ def _choose_lists(
     return [roster_id for roster_id in looked_at if roster_id not in own], False
 
 
-class _Planner:
-    """Orders notices chunk by chunk and counts what it ordered."""
-
-    def __init__(
-        self,
-        matter_id: UUID,
-        edition: str,
-        plan: Sequence[PlanRow],
-        carrier_of: Mapping[Channel, str],
-        principal: Principal,
-        clock: datetime,
-        now: datetime,
-    ) -> None:
-        self._matter_id = matter_id
-        self._edition = edition
-        self._plan = [row for row in plan if row.channel in carrier_of]
-        self._carrier_of = carrier_of
-        self._principal = principal
-        self._clock = clock
-        self._now = now
-        self.persons = 0
-        self.unreachable = 0
-        self.attempts: Counter[str] = Counter()
-
-    def order(self, tx: Tx, chunk: Sequence[_Listed]) -> list[Draft]:
-        """One notice a person, with its first attempts; returns what the ledger says of them."""
-        notices: list[tuple[UUID, _Listed]] = []
-        new: list[NewAttempt] = []
-        drafts = []
-        history: History[UUID] = History({Evidence.APPROVAL: self._now})
-        for listed in chunk:
-            notice_id = uuid4()
-            planned = next_attempts(self._plan, listed.contacts, history, now=self._now)
-            ordered = [self._attempt(notice_id, listed, item) for item in planned]
-            notices.append((notice_id, listed))
-            new += ordered
-            drafts.append(self._draft(notice_id, listed, ordered))
-            self.unreachable += not ordered
-        self.persons += len(chunk)
-        self.attempts.update(item.channel.value for item in new)
-        self._insert_notices(tx, notices)
-        plan_attempts(tx, self._matter_id, new, now=self._now)
-        return drafts
-
-    def _attempt(self, notice_id: UUID, listed: _Listed, item: PlannedAttempt[UUID]) -> NewAttempt:
-        carrier, due_at = self._carrier_of[item.channel], self._clock + item.due_in
-        return NewAttempt(uuid4(), notice_id, listed.person_id, item.contact, item.row, item.channel, carrier, due_at)
-
-    def _draft(self, notice_id: UUID, listed: _Listed, attempts: Sequence[NewAttempt]) -> Draft:
-        named: list[Json] = [
-            {"id": str(item.attempt_id), "channel": item.channel.value, "contact": str(item.contact_id)}
-            for item in attempts
-        ]
-        data: dict[str, Json] = {
-            "notice": str(notice_id),
-            "kind": NoticeKind.INITIAL.value,
-            "recipient": str(listed.recipient_id),
-            "edition": self._edition,
-            "attempts": named,
-        }
-        return draft(EventType.NOTICE_ORDERED, self._principal.actor, data, person=listed.person_id)
-
-    def _insert_notices(self, tx: Tx, notices: Sequence[tuple[UUID, _Listed]]) -> None:
-        count = len(notices)
-        insert_rows(
-            tx,
-            "notice",
-            {
-                "notice_id": ("uuid", [notice_id for notice_id, _ in notices]),
-                "matter_id": ("uuid", [self._matter_id] * count),
-                "person_id": ("uuid", [listed.person_id for _, listed in notices]),
-                "recipient_id": ("uuid", [listed.recipient_id for _, listed in notices]),
-                "kind": ("text", [NoticeKind.INITIAL.value] * count),
-                "edition": ("text", [self._edition] * count),
-                "ordered_at": ("timestamptz", [self._now] * count),
-                "ordered_by": ("uuid", [self._principal.officer_id] * count),
-            },
-        )
-
-
 def _may_stand_alone(tx: Tx, mode: str) -> bool:
     """Whether one officer may approve what they entered: in test mode, where the agency lets them."""
     lone = select(t.agency.c.lone_officer_in_test).where(t.agency.c.agency_id == tx.agency_id)
@@ -247,24 +186,19 @@ def _unapproved_rosters(tx: Tx, matter_id: UUID) -> Sequence[Row[tuple[UUID, UUI
     ).all()
 
 
-def _bound_packs(tx: Tx, matter_id: UUID) -> list[str]:
-    return list(
-        tx.conn.execute(
-            text("select pack_id from matter_pack where agency_id = :agency and matter_id = :matter order by pack_id"),
-            {"agency": tx.agency_id, "matter": matter_id},
-        ).scalars()
-    )
+_USABLE: Final = """
+  from contact_point c where c.agency_id = p.agency_id and c.person_id = p.person_id and c.problem is null
+    and not exists (select from contact_flag f
+      where f.agency_id = c.agency_id and f.contact_id = c.contact_id and f.lifted_at is null)
+  order by c.kind, c.contact_id
+"""
 
 
-def _listed(tx: Tx, roster_ids: Sequence[UUID]) -> Iterable[_Listed]:
-    """Everybody of some lists with their contact points; only what planning needs, nothing is decrypted."""
+def _listed(tx: Tx, roster_ids: Sequence[UUID], passed_over: Collection[UUID]) -> Iterable[Listed]:
+    """Everybody of some lists with their contact points but those passed over; nothing is decrypted."""
     rows = tx.conn.execute(
         text(
-            "select p.person_id, r.recipient_id,"
-            " array(select c.contact_id from contact_point c where c.agency_id = p.agency_id"
-            "   and c.person_id = p.person_id and c.problem is null order by c.kind, c.contact_id) contacts,"
-            " array(select c.kind from contact_point c where c.agency_id = p.agency_id"
-            "   and c.person_id = p.person_id and c.problem is null order by c.kind, c.contact_id) kinds"
+            f"select p.person_id, r.recipient_id, array(select c.contact_id {_USABLE}), array(select c.kind {_USABLE})"  # noqa: S608 # our own constant
             " from person p join recipient r"
             "   on r.agency_id = p.agency_id and r.person_id = p.person_id and r.role = 'self'"
             " where p.agency_id = :agency and p.roster_id = any(:rosters) order by p.ordinal"
@@ -272,9 +206,11 @@ def _listed(tx: Tx, roster_ids: Sequence[UUID]) -> Iterable[_Listed]:
         {"agency": tx.agency_id, "rosters": list(roster_ids)},
         execution_options={"yield_per": CHUNK},
     )
-    for row in rows:
-        contacts = {
-            contact_id: ContactPoint(ContactKind(kind), "")
-            for contact_id, kind in zip(row.contacts, row.kinds, strict=True)
-        }
-        yield _Listed(row.person_id, row.recipient_id, contacts)
+    return (_without(Listed(*row), passed_over) for row in rows)
+
+
+def _without(listed: Listed, passed_over: Collection[UUID]) -> Listed:
+    if not any(contact_id in passed_over for contact_id in listed.contacts):
+        return listed
+    left = [pair for pair in zip(listed.contacts, listed.kinds, strict=True) if pair[0] not in passed_over]
+    return replace(listed, contacts=[contact_id for contact_id, _ in left], kinds=[kind for _, kind in left])

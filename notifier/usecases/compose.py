@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from notifier.core.status import Reason
 from notifier.render.content import NoticeContent
 from notifier.render.renderer import Renderer
 from notifier.store.attempts import Claimed
-from notifier.store.bulk import insert_rows
+from notifier.store.bulk import driver
 from notifier.store.engine import Tx
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.profile import AgencyProfile
@@ -29,17 +29,26 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Everything that one attempt needs to be written and addressed."""
+    """Everything that one attempt needs to be written and addressed.
+
+    `facts` are the same for everybody in a matter, and have no code.
+    """
 
     agency_id: UUID
     claimed: Claimed
     cipher: Cipher = field(repr=False)
-    content: NoticeContent = field(repr=False)
+    facts: NoticeContent = field(repr=False)
+    code: str = field(repr=False)
     name: str = field(repr=False)
     native_name: str | None = field(repr=False)
     language: str | None = field(repr=False)
     value: str = field(repr=False)
     address: PostalAddress | None = field(repr=False)
+
+    @property
+    def content(self) -> NoticeContent:
+        """What this person's notice says."""
+        return replace(self.facts, code=self.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +69,19 @@ def open_parcels(
     """
     ciphers = open_ciphers(tx, {key for item in claimed for key in (item.person_id, item.matter_id)}, vault=vault)
     matters = _matters(tx, claimed)
-    people = _by_id(tx, "select person_id id, sealed from person where person_id = any(:ids)", claimed, "person_id")
-    points = _by_id(
-        tx, "select contact_id id, sealed from contact_point where contact_id = any(:ids)", claimed, "contact_id"
-    )
-    recipients = {
-        row.notice_id: (row.recipient_id, row.sealed)
-        for row in tx.conn.execute(
-            text(
-                "select n.notice_id, r.recipient_id, r.sealed from notice n join recipient r"
-                " on r.agency_id = n.agency_id and r.recipient_id = n.recipient_id"
-                " where n.agency_id = :agency and n.notice_id = any(:ids)"
-            ),
-            {"agency": tx.agency_id, "ids": list({item.notice_id for item in claimed})},
-        )
-    }
+    sealed = _sealed(tx, claimed)
     facts: dict[UUID, NoticeContent] = {}
     parcels = []
     unwritten = []
     for item in claimed:
-        needed = [ciphers[item.person_id], ciphers[item.matter_id]]
-        if any(cipher is Lost.ERASED for cipher in needed):
+        of_person, of_matter = ciphers[item.person_id], ciphers[item.matter_id]
+        if of_person is Lost.ERASED or of_matter is Lost.ERASED:
             unwritten.append(Unwritten(item, Reason.NO_TEXT))
             continue
         try:
             if item.matter_id not in facts:
-                facts[item.matter_id] = _matter_facts(matters[item.matter_id], whole(needed[1]), now)
-            sealed = people[item.person_id], points[item.contact_id], *recipients[item.notice_id]
-            parcels.append(_open(tx.agency_id, item, whole(needed[0]), facts[item.matter_id], *sealed))
+                facts[item.matter_id] = _matter_facts(matters[item.matter_id], whole(of_matter), now)
+            parcels.append(_open(tx.agency_id, item, whole(of_person), facts[item.matter_id], sealed[item.attempt_id]))
         except Exception as error:  # noqa: BLE001 # whatever is wrong with it, it is wrong with this one
             unwritten.append(Unwritten(item, unreadable(item.attempt_id, error)))
     return parcels, unwritten
@@ -141,25 +135,33 @@ def unreadable(attempt_id: UUID, error: Exception) -> Reason:
     return Reason.UNREADABLE
 
 
-def _open(
-    agency_id: UUID,
-    item: Claimed,
-    cipher: Cipher,
-    facts: NoticeContent,
-    sealed_person: bytes,
-    sealed_point: bytes,
-    recipient_id: UUID,
-    sealed_code: bytes,
-) -> Parcel:
-    person = json.loads(cipher.open(sealed_person, "person.sealed", item.person_id))
-    point = json.loads(cipher.open(sealed_point, "contact_point.sealed", item.contact_id))
-    code = json.loads(cipher.open(sealed_code, "recipient.sealed", recipient_id))["code"]
+_SEALED: Final = text(
+    "select a.attempt_id, p.sealed person, c.sealed point, r.recipient_id, r.sealed code from attempt a"
+    " join person p on p.agency_id = a.agency_id and p.person_id = a.person_id"
+    " join contact_point c on c.agency_id = a.agency_id and c.contact_id = a.contact_id"
+    " join notice n on n.agency_id = a.agency_id and n.notice_id = a.notice_id"
+    " join recipient r on r.agency_id = n.agency_id and r.recipient_id = n.recipient_id"
+    " where a.agency_id = :agency and a.attempt_id = any(:ids)"
+)
+
+
+def _sealed(tx: Tx, claimed: Sequence[Claimed]) -> dict[UUID, Row[Any]]:
+    """What is kept sealed for each attempt: its person, contact and code."""
+    rows = tx.conn.execute(_SEALED, {"agency": tx.agency_id, "ids": [item.attempt_id for item in claimed]})
+    return {row.attempt_id: row for row in rows}
+
+
+def _open(agency_id: UUID, item: Claimed, cipher: Cipher, facts: NoticeContent, sealed: Row[Any]) -> Parcel:
+    person = json.loads(cipher.open(sealed.person, "person.sealed", item.person_id))
+    point = json.loads(cipher.open(sealed.point, "contact_point.sealed", item.contact_id))
+    code = json.loads(cipher.open(sealed.code, "recipient.sealed", sealed.recipient_id))["code"]
     address = point.get("address")
     return Parcel(
         agency_id,
         item,
         cipher,
-        replace(facts, code=code),
+        facts,
+        code,
         person["name"],
         person.get("native_name"),
         person.get("language"),
@@ -168,16 +170,16 @@ def _open(
     )
 
 
+_MATTERS: Final = text(
+    "select a.name, a.profile, a.zone, m.mode, m.clock_offset, d.* from matter m"
+    " join agency a on a.agency_id = m.agency_id"
+    " join demand d on d.agency_id = m.agency_id and d.matter_id = m.matter_id"
+    " where m.agency_id = :agency and m.matter_id = any(:matters)"
+)
+
+
 def _matters(tx: Tx, claimed: Sequence[Claimed]) -> dict[UUID, Row[Any]]:
-    rows = tx.conn.execute(
-        text(
-            "select a.name, a.profile, a.zone, m.mode, m.clock_offset, d.* from matter m"
-            " join agency a on a.agency_id = m.agency_id"
-            " join demand d on d.agency_id = m.agency_id and d.matter_id = m.matter_id"
-            " where m.agency_id = :agency and m.matter_id = any(:matters)"
-        ),
-        {"agency": tx.agency_id, "matters": list({item.matter_id for item in claimed})},
-    )
+    rows = tx.conn.execute(_MATTERS, {"agency": tx.agency_id, "matters": list({item.matter_id for item in claimed})})
     return {row.matter_id: row for row in rows}
 
 
@@ -215,23 +217,21 @@ def available_languages(renderer: Renderer, mode: Mode) -> frozenset[str]:
     return frozenset(renderer.available_languages()) if mode is Mode.TEST else frozenset({ENGLISH})
 
 
+_KEEP: Final = """
+insert into content (agency_id, attempt_id, sealed)
+select %(agency)b, attempt_id, sealed from unnest(%(ids)b::uuid[], %(sealed)b::bytea[]) as t(attempt_id, sealed)
+on conflict (agency_id, attempt_id) do update set sealed = excluded.sealed
+"""
+
+
 def keep_texts(tx: Tx, texts: Iterable[tuple[Parcel, bytes]]) -> None:
-    """Keep the exact text of each message, sealed under its person's key, before it leaves."""
+    """Keep the exact text of each message, sealed under its person's key, before it leaves.
+
+    A second try of an attempt proved unsent is written anew: the first text never left.
+    """
     ids, sealed = [], []
     for parcel, value in texts:
         ids.append(parcel.claimed.attempt_id)
         sealed.append(parcel.cipher.seal(value, "content.sealed", parcel.claimed.attempt_id))
-    if not ids:
-        return
-    # A second try of an attempt proved unsent is written anew: the first text never left.
-    tx.conn.execute(
-        text("delete from content where agency_id = :agency and attempt_id = any(:ids)"),
-        {"agency": tx.agency_id, "ids": ids},
-    )
-    insert_rows(tx, "content", {"attempt_id": ("uuid", ids), "sealed": ("bytea", sealed)})
-
-
-def _by_id(tx: Tx, query: str, claimed: Sequence[Claimed], name: str) -> dict[UUID, bytes]:
-    ids = list({getattr(item, name) for item in claimed})
-    rows = tx.conn.execute(text(f"{query} and agency_id = :agency"), {"agency": tx.agency_id, "ids": ids})
-    return {row.id: row.sealed for row in rows}
+    if ids:
+        driver(tx).execute(_KEEP, {"agency": tx.agency_id, "ids": ids, "sealed": sealed})

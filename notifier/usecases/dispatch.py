@@ -1,21 +1,20 @@
-"""Handing text messages and emails to their carriers.
+"""Handing messages to their carriers.
 
 One handful of attempts goes through these steps, numbered here and in the code:
 
+(0) ask leave: this process is not about to end, the carrier is not resting, and its pace allows so many;
 (1) claim: take due attempts under a lease, fair between matters, and no more than can leave at once;
 (2) compose: write each text and keep it, sealed, before anything leaves; give back what a stop has come to hold;
 (3) commit: from here on a lost worker means "unknown", never "send again";
 (4) hand over: concurrently, on the worker's own loop, and never on a lease that is getting old;
-(5) record: as answers come in, a few at a time, status and ledger together, each matter by itself.
+(5) record: as answers come in, a few at a time, status and ledger together; and tell breaker and pace what they show.
 """
 
 import asyncio
-import json
-import random
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -24,39 +23,30 @@ import psycopg
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from notifier.carriers.base import Carrier, Message, Outcome, SendResult
-from notifier.carriers.timetable import Wire
-from notifier.core.errors import MissingText
-from notifier.core.language import message_language
-from notifier.core.model import Actor, ActorKind, Channel, Mode
-from notifier.core.status import AttemptEvent, Reason
+from notifier.carriers.base import Carrier, Outcome, SendResult
+from notifier.carriers.timetable import FRESH_SECONDS, Wire
+from notifier.core.breaker import Permit
+from notifier.core.model import Mode
+from notifier.core.status import Reason
 from notifier.render.renderer import Renderer
-from notifier.store.attempts import claim, database_now, give_back, stopped_since
+from notifier.store.attempts import Claimed, claim, database_now, give_back, stopped_since
 from notifier.store.engine import Database
 from notifier.store.vault import Vault
-from notifier.usecases.compose import Parcel, Unwritten, available_languages, keep_texts, open_parcels, unreadable
+from notifier.usecases.breaker import PROBE, Breaker
+from notifier.usecases.compose import Unwritten, keep_texts, open_parcels
+from notifier.usecases.leaving import Leaving
+from notifier.usecases.night import wait_for_day
+from notifier.usecases.outcomes import Happened, given_up, happened_to, lost, shows_at_work, slow_down
+from notifier.usecases.pace import Pace
 from notifier.usecases.places import Held, Places
-from notifier.usecases.progress import Change, record
+from notifier.usecases.progress import Change, record_all
+from notifier.usecases.turns import Turns
+from notifier.usecases.writing import Outgoing, write
 
-PER_MATTER: Final = 100
 RECORD_EVERY: Final = 0.2  # seconds between writes while answers come in
 RECORD_AGAIN: Final = 0.5  # seconds until what happened is written down again, while the database is away
-LEASE: Final = timedelta(seconds=90)  # longer than any carrier's time-out and our own writing
-FRESH: Final = timedelta(seconds=20)  # of a lease: later no call is begun, so that it ends before the lease does
-
-OUTCOME_EVENT: Final = {
-    Outcome.HANDED_OVER: AttemptEvent.HANDED_OVER,
-    Outcome.REFUSED: AttemptEvent.REFUSED,
-    Outcome.NOT_SENT: AttemptEvent.NOT_SENT,
-    Outcome.UNKNOWN: AttemptEvent.LOST_TRACK,
-}
-
-# No message's own fault: it waits for as long as the trouble lasts, and nobody is given up for it.
-NOT_ITS_FAULT: Final = frozenset({Reason.CARRIER_ERROR, Reason.RATE_LIMITED, Reason.MISCONFIGURED, Reason.WORKER_LOST})
+FRESH: Final = timedelta(seconds=FRESH_SECONDS)
 AWAY: Final = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
-
-Happened = tuple[UUID, Change]
-"""The matter, and what happened to one of its attempts."""
 
 log = structlog.get_logger()
 
@@ -71,16 +61,22 @@ class Sender:
     carrier: Carrier
     wire: Wire
     places: Places
+    pace: Pace
+    breaker: Breaker
     modes: Collection[Mode] = tuple(Mode)  # test matters are left alone when the carrier is the real one
+    prepare: "Prepare | None" = None  # steps (1) to (3); None: texts are written when they are claimed
+    turns: Turns = field(default_factory=Turns)
+    leaving: Leaving = field(default_factory=Leaving)
 
+    @property
+    def lease(self) -> timedelta:
+        """How long a worker may hold what it has taken."""
+        return timedelta(seconds=self.wire.lease_seconds)
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message with what is needed to record its outcome."""
-
-    parcel: Parcel
-    message: Message
-    text: bytes
+    @property
+    def rest_seconds(self) -> float:
+        """For how long nothing will be sent whatever is due, as far as this process knows."""
+        return max(self.breaker.rest_seconds, self.pace.wait_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +88,7 @@ class Handful:
     unwritten: Sequence[Unwritten]
     claimed_at: datetime
     began: float  # on the monotonic clock, before the claim
+    permit: Permit = Permit.ALL
 
     @property
     def age(self) -> timedelta:
@@ -104,13 +101,17 @@ class Handful:
         return self.claimed_at + self.age
 
 
+Prepare = Callable[[UUID, Sender, int, datetime], Handful]
+"""Claim up to so many attempts of one agency, ready to leave, and commit: agency, sender, how many, now."""
+
+
 async def dispatch(agency_id: UUID, *, sender: Sender, now: datetime) -> int:
     """Send one handful for one agency; returns how many attempts were claimed.
 
     When this returns or raises, every call that it began has ended: nothing is sent later, past a stop.
     """
     async with sender.places.handful() as held:
-        handful = await asyncio.to_thread(_prepare, agency_id, sender, held.count, now)
+        handful = await asyncio.to_thread(_take, agency_id, sender, held.count, now)
         await held.free(held.count - len(handful.outgoing))
         sending = asyncio.create_task(_send(agency_id, handful, sender, held))
         try:
@@ -120,80 +121,71 @@ async def dispatch(agency_id: UUID, *, sender: Sender, now: datetime) -> int:
     return handful.claimed
 
 
+def _take(agency_id: UUID, sender: Sender, places: int, now: datetime) -> Handful:
+    """As many as have leave (0); what is not used of it is given back."""
+    permit = Permit.NONE if sender.leaving.is_asked else sender.breaker.ask()
+    tokens = 0
+    if permit is not Permit.NONE:
+        tokens = sender.pace.take(min(places, PROBE) if permit is Permit.PROBE else places)
+    sent = 0
+    try:
+        if tokens == 0:
+            return Handful(0, (), (), now, time.monotonic())
+        handful = (sender.prepare or _prepare)(agency_id, sender, tokens, now)
+        sent = len(handful.outgoing)
+    finally:
+        sender.pace.give_back(tokens - sent)
+        if not sent:
+            sender.breaker.tell(permit, worked=False, failed=0)
+    return replace(handful, permit=permit)
+
+
 def _prepare(agency_id: UUID, sender: Sender, at_most: int, now: datetime) -> Handful:
     began = time.monotonic()
     channel = sender.carrier.channel
+    served = sender.turns.served_in(agency_id)
     with sender.db.transaction(agency_id) as tx:
         clock = database_now(tx)
-        claimed = claim(tx, channel, chunk=at_most, per_matter=PER_MATTER, lease=LEASE, modes=sender.modes)  # (1)
+        claimed = claim(tx, channel, chunk=at_most, lease=sender.lease, served=served, modes=sender.modes)  # (1)
         if not claimed:
             return Handful(0, (), (), clock, began)
         parcels, unopened = open_parcels(tx, claimed, vault=sender.vault, now=now)
-        written, unwritten = _compose(parcels, sender)  # (2)
+        parcels = wait_for_day(tx, parcels, channel, clock=clock)
+        written, unwritten = write(parcels, renderer=sender.renderer, channel=channel)  # (2)
         stopped = stopped_since(tx, channel, claimed)
         give_back(tx, [item for item in claimed if item.matter_id in stopped])
         outgoing = [item for item in written if item.parcel.claimed.matter_id not in stopped]
         keep_texts(tx, [(item.parcel, item.text) for item in outgoing])
-    given_up = [item for item in (*unopened, *unwritten) if item.claimed.matter_id not in stopped]
-    return Handful(len(claimed), outgoing, given_up, clock, began)  # (3)
-
-
-def _compose(parcels: Sequence[Parcel], sender: Sender) -> tuple[list[Outgoing], list[Unwritten]]:
-    outgoing: list[Outgoing] = []
-    unwritten: list[Unwritten] = []
-    for parcel in parcels:
-        language = message_language(parcel.language, available_languages(sender.renderer, parcel.content.mode))
-        try:
-            outgoing.append(_write(parcel, language, sender))
-        except MissingText:
-            unwritten.append(Unwritten(parcel.claimed, Reason.NO_TEXT))
-        except Exception as error:  # noqa: BLE001 # whatever is wrong with it, it is wrong with this one
-            unwritten.append(Unwritten(parcel.claimed, unreadable(parcel.claimed.attempt_id, error)))
-    return outgoing, unwritten
-
-
-def _write(parcel: Parcel, language: str, sender: Sender) -> Outgoing:
-    claimed = parcel.claimed
-    if sender.carrier.channel is Channel.SMS:
-        sms = sender.renderer.sms(parcel.content, language)
-        message = Message(
-            agency_id=parcel.agency_id, attempt_id=claimed.attempt_id, to=parcel.value, text=sms.text, language=language
-        )
-        return Outgoing(parcel, message, sms.text.encode())
-    mail = sender.renderer.email(parcel.content, language)
-    message = Message(
-        agency_id=parcel.agency_id,
-        attempt_id=claimed.attempt_id,
-        to=parcel.value,
-        text=mail.text,
-        subject=mail.subject,
-        html=mail.html,
-        language=language,
-    )
-    kept = json.dumps({"subject": mail.subject, "text": mail.text, "html": mail.html}, ensure_ascii=False)
-    return Outgoing(parcel, message, kept.encode())
+    sender.turns.serve(agency_id, [item.matter_id for item in claimed])
+    unsent = [item for item in (*unopened, *unwritten) if item.claimed.matter_id not in stopped]
+    return Handful(len(claimed), outgoing, unsent, clock, began)  # (3)
 
 
 async def _send(agency_id: UUID, handful: Handful, sender: Sender, held: Held) -> None:
-    by_id = {item.message.attempt_id: item for item in handful.outgoing}
-    waiting = {
-        asyncio.create_task(_hand_over(slice_, handful, sender))
-        for slice_ in _slices(handful.outgoing, sender.wire.batch)
-    }
-    happened = [_given_up(item) for item in handful.unwritten]
+    permit = handful.permit
     broken: BaseException | None = None
+    await _record(agency_id, [given_up(item) for item in handful.unwritten], sender, handful)
+    if sender.leaving.is_asked:
+        await _hand_back(agency_id, [item.parcel.claimed for item in handful.outgoing], sender, permit)
+        return
+    slices = _slices(handful.outgoing, sender.wire.batch)
+    calls = {asyncio.create_task(_hand_over(slice_, handful, sender)): slice_ for slice_ in slices}
     try:
-        await _record(agency_id, happened, sender, handful)
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, timeout=RECORD_EVERY)
-            broken = next(filter(None, (task.exception() for task in done)), broken)
-            results = [result for task in done if task.exception() is None for result in task.result()]
-            happened = [_change(by_id[result.attempt_id], result, sender, handful.now) for result in results]
-            await _record(agency_id, happened, sender, handful)  # (5)
-            await held.free(len(happened))
+        while calls:
+            done, _ = await asyncio.wait(calls, timeout=RECORD_EVERY)
+            late = sender.leaving.is_late
+            if late:
+                done |= await _give_up_on(calls)
+            ended = [(call, calls.pop(call)) for call in done]
+            broken = next((error for call, _ in ended if (error := _error(call))), broken)
+            answers = [call.result() for call, _ in ended if not call.cancelled() and not _error(call)]
+            answers += [[lost(item) for item in slice_] for call, slice_ in ended if call.cancelled()]
+            permit = await _learn(answers, sender, permit)
+            await _record(agency_id, _happened(answers, handful, sender), sender, handful)  # (5)
+            await held.free(sum(map(len, answers)))
     finally:
-        if waiting:
-            await asyncio.wait(waiting)
+        if calls:
+            await asyncio.wait(calls)
     if broken is not None:  # a carrier that raises breaks its contract: what it had is unknown when the lease ends
         raise broken
 
@@ -204,62 +196,97 @@ async def _hand_over(items: Sequence[Outgoing], handful: Handful, sender: Sender
     return await sender.carrier.send([item.message for item in items])  # (4)
 
 
-def _given_up(item: Unwritten) -> Happened:
-    change = Change(item.claimed.attempt_id, AttemptEvent.REFUSED, Actor.system("dispatch"), reason=item.reason)
-    return item.claimed.matter_id, change
+async def _hand_back(agency_id: UUID, claimed: Sequence[Claimed], sender: Sender, permit: Permit) -> None:
+    """Nothing of it was begun. What cannot be written down now is unknown when the lease ends."""
+
+    def write_down() -> None:
+        with sender.db.transaction(agency_id) as tx:
+            give_back(tx, claimed)
+        sender.breaker.tell(permit, worked=False, failed=0)
+
+    if claimed:
+        await asyncio.to_thread(write_down)
 
 
-def _change(item: Outgoing, result: SendResult, sender: Sender, now: datetime) -> Happened:
-    claimed, retry = item.parcel.claimed, sender.wire.retry
-    event = OUTCOME_EVENT[result.outcome]
-    retry_at = None
-    if event is AttemptEvent.NOT_SENT:
-        if claimed.tries >= retry.tries and result.reason not in NOT_ITS_FAULT:
-            event = AttemptEvent.REFUSED
-        else:
-            wait = max(result.retry_after or 0.0, random.uniform(0, retry.delay_seconds(claimed.tries)))  # noqa: S311 # jitter
-            retry_at = now + timedelta(seconds=wait)
-    left = event in {AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK}
-    change = Change(
-        claimed.attempt_id,
-        event,
-        Actor(ActorKind.CARRIER, sender.carrier.slug),
-        reason=result.reason,
-        carrier_code=result.carrier_code,
-        carrier_ref=result.carrier_ref,
-        retry_at=retry_at,
-        more={"edition": sender.renderer.edition.id} if left else {},
-        values={"text": item.text} if left else {},
-        cipher=item.parcel.cipher,
-    )
-    return claimed.matter_id, change
+Calls = Mapping["asyncio.Task[list[SendResult]]", Sequence[Outgoing]]
+
+
+async def _give_up_on(calls: Calls) -> set["asyncio.Task[list[SendResult]]"]:
+    """End calls that still run: whether they sent is not known."""
+    for call in calls:
+        call.cancel()
+    done, _ = await asyncio.wait(calls)
+    return done
+
+
+def _error(call: "asyncio.Task[list[SendResult]]") -> BaseException | None:
+    return None if call.cancelled() else call.exception()
+
+
+async def _learn(answers: Sequence[Sequence[SendResult]], sender: Sender, permit: Permit) -> Permit:
+    """Tell breaker and pace what calls came to; a probe that failed has told all that it can."""
+    shown = [shows_at_work(results) for results in answers]
+    worked, failed = True in shown, shown.count(False)
+    pause = slow_down(result for results in answers for result in results)
+    if failed or not sender.breaker.is_untroubled:
+        await asyncio.to_thread(sender.breaker.tell, permit, worked=worked, failed=failed)
+    if pause is not None:
+        await asyncio.to_thread(sender.pace.pause, pause)
+    return Permit.NONE if failed and permit is Permit.PROBE else permit
+
+
+def _happened(answers: Sequence[Sequence[SendResult]], handful: Handful, sender: Sender) -> list[Happened]:
+    by_id = {item.message.attempt_id: item for item in handful.outgoing}
+    return [
+        happened_to(
+            by_id[result.attempt_id],
+            result,
+            wire=sender.wire,
+            carrier=sender.carrier.slug,
+            edition=sender.renderer.edition.id,
+            now=handful.now,
+        )
+        for results in answers
+        for result in results
+    ]
 
 
 async def _record(agency_id: UUID, happened: Sequence[Happened], sender: Sender, handful: Handful) -> None:
+    """All in one transaction; if that cannot be, each matter in its own, so that what is wrong with one costs no other.
+
+    What cannot be recorded until the lease ends is unknown.
+    """
     by_matter: dict[UUID, list[Change]] = defaultdict(list)
     for matter_id, change in happened:
         by_matter[matter_id].append(change)
+    if not by_matter or await _written(agency_id, by_matter, sender, handful, is_last=len(by_matter) == 1):
+        return
     for matter_id, changes in by_matter.items():
-        await _record_matter(agency_id, matter_id, changes, sender, handful)
+        if len(by_matter) > 1:
+            await _written(agency_id, {matter_id: changes}, sender, handful, is_last=True)
 
 
-async def _record_matter(
-    agency_id: UUID, matter_id: UUID, changes: Sequence[Change], sender: Sender, handful: Handful
-) -> None:
-    """What cannot be recorded until the lease ends is unknown, in this matter only."""
+async def _written(
+    agency_id: UUID, by_matter: Mapping[UUID, Sequence[Change]], sender: Sender, handful: Handful, *, is_last: bool
+) -> bool:
+    """Whether it is written down; while the database is away that is tried again, as long as the lease lasts."""
+
+    def write_down() -> None:
+        with sender.db.transaction(agency_id) as tx:
+            record_all(tx, by_matter, now=handful.now)
+
     while True:
         try:
-            return await asyncio.to_thread(_write_down, agency_id, matter_id, changes, sender, handful)
+            await asyncio.to_thread(write_down)
         except Exception as error:  # noqa: BLE001 # the answers in hand are worth more than this one's
-            if not isinstance(error, AWAY) or handful.age > LEASE:
-                log.error("dispatch.unrecorded", matter=str(matter_id), error=type(error).__name__)  # noqa: TRY400 # a traceback may hold values
-                return None
+            if not isinstance(error, AWAY) or handful.age > sender.lease or sender.leaving.is_over:
+                if is_last:
+                    (matter_id,) = by_matter
+                    log.error("dispatch.unrecorded", matter=str(matter_id), error=type(error).__name__)  # noqa: TRY400 # a traceback may hold values
+                return False
+        else:
+            return True
         await asyncio.sleep(RECORD_AGAIN)
-
-
-def _write_down(agency_id: UUID, matter_id: UUID, changes: Sequence[Change], sender: Sender, handful: Handful) -> None:
-    with sender.db.transaction(agency_id) as tx:
-        record(tx, matter_id, changes, now=handful.now)
 
 
 def _slices(items: Sequence[Outgoing], size: int) -> list[Sequence[Outgoing]]:

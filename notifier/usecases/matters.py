@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, select, text
 
 from notifier.core.errors import Forbidden, NotFound
 from notifier.store import tables as t
@@ -24,6 +24,16 @@ def find_matter(tx: Tx, matter_id: UUID, principal: Principal | None = None) -> 
 def take_matter(tx: Tx, matter_id: UUID, principal: Principal | None = None) -> Row[Any]:
     """As `find_matter`, and hold the matter until this transaction ends."""
     return _read(tx, _by_id(tx, matter_id).with_for_update(key_share=True), principal)
+
+
+def bound_packs(tx: Tx, matter_id: UUID) -> list[str]:
+    """The ids of the packs that a matter is bound to."""
+    return list(
+        tx.conn.execute(
+            text("select pack_id from matter_pack where agency_id = :agency and matter_id = :matter order by pack_id"),
+            {"agency": tx.agency_id, "matter": matter_id},
+        ).scalars()
+    )
 
 
 def _by_id(tx: Tx, matter_id: UUID) -> Select[Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Table, select
 
@@ -92,3 +93,8 @@ def has_live_matters(db: Database) -> bool:
             if tx.conn.execute(live).first() is not None:
                 return True
     return False
+
+
+def zone_of(tx: Tx) -> ZoneInfo:
+    """Where the agency is."""
+    return ZoneInfo(tx.conn.execute(select(t.agency.c.zone).where(t.agency.c.agency_id == tx.agency_id)).scalar_one())

@@ -10,6 +10,7 @@ from notifier.core.errors import Finding, Invalid
 from notifier.render.content import PhoneHours, parse_hours
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
+PlaceCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
 
 
 class AgencyProfile(BaseModel):
@@ -25,7 +26,13 @@ class AgencyProfile(BaseModel):
     other_formats_on_file: bool = Field(
         default=False, description="Only where somebody makes them are large print, Braille and signing offered."
     )
+    keep_hours_in_test: bool = Field(
+        default=False, description="Whether test matters keep quiet hours and household gaps as live ones do."
+    )
     legal_help: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = ()
+    mailing_places: tuple[PlaceCode, ...] = Field(
+        default=(), max_length=20, description="Where its mail is handed over: `denver-main-post-office`. Not printed."
+    )
 
     @field_validator("help_phone", "main_phone")
     @classmethod

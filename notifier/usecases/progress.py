@@ -1,24 +1,28 @@
 """What happened to attempts, applied in one place: status, ledger and times change together or not at all."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from notifier.core.events import EventType
+from notifier.core.flags import FLAG_OF_REASON
 from notifier.core.ledger import Draft, Json, timestamp
-from notifier.core.model import Actor, Channel
-from notifier.core.status import TRANSITIONS, AttemptEvent, AttemptStatus, Reason, advance
+from notifier.core.model import Actor, ActorKind, Channel
+from notifier.core.status import CAME_TO_NOTHING, TRANSITIONS, AttemptEvent, AttemptStatus, Reason, advance
 from notifier.store.attempts import open_work
-from notifier.store.bulk import driver
 from notifier.store.engine import Tx
-from notifier.store.ledger import append, draft, lock_chains, sealed_draft
+from notifier.store.ledger import append_to_chains, draft, lock_chains, sealed_draft
+from notifier.store.looks import look_again
+from notifier.store.standings import Attempt, Standing, read_attempts, write_standings
 from notifier.store.vault import Cipher
+from notifier.usecases.contact_marks import Doomed, Learned, doomed_among, learn
 
 EVENT_TYPE: Mapping[AttemptEvent, EventType] = MappingProxyType(
     {
@@ -32,11 +36,15 @@ EVENT_TYPE: Mapping[AttemptEvent, EventType] = MappingProxyType(
         AttemptEvent.CAME_BACK: EventType.ATTEMPT_CAME_BACK,
         AttemptEvent.WENT_SILENT: EventType.ATTEMPT_WENT_SILENT,
         AttemptEvent.CANCELLED: EventType.ATTEMPT_CANCELLED,
+        AttemptEvent.WITHDRAWN: EventType.ATTEMPT_WITHDRAWN,
     }
 )
 
 
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._@:+-]{1,100}")
+
+UNSENT: Final = Actor.system("contact_flags")
+_PLANNED: Final = frozenset({AttemptStatus.PLANNED})
 
 # A receipt may overtake the answer to our own request: that the message left, and its text, is recorded all the same.
 LEFT_US = frozenset({AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK})
@@ -46,7 +54,8 @@ LEFT_US = frozenset({AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK})
 class Change:
     """One thing that happened to one attempt. `values` are committed to in the ledger, under `cipher`.
 
-    What a carrier says in `carrier_ref` and `carrier_code` is kept when it is an identifier, and dropped otherwise.
+    What a carrier says in `carrier_ref` and `carrier_code` is kept when it is an identifier, and dropped otherwise. The
+    carrier's first reference stays: with another one its word is recorded as of a possible duplicate.
     `only_from`: what time alone has brought about; dropped without a word when the attempt stands elsewhere by now.
     """
 
@@ -57,6 +66,7 @@ class Change:
     carrier_code: str | None = None
     carrier_ref: str | None = None
     retry_at: datetime | None = None
+    check_at: datetime | None = None  # when its carrier is asked about what nobody knows
     occurred_at: datetime | None = None
     batch_id: UUID | None = None
     more: Mapping[str, Json] = field(default_factory=dict)
@@ -67,94 +77,143 @@ class Change:
 
 def legal_now(tx: Tx, matter_id: UUID, now: datetime) -> datetime:
     """The time that counts in a matter: a test matter's clock may have been advanced."""
-    offset = tx.conn.execute(
-        text("select clock_offset from matter where agency_id = :agency and matter_id = :matter"),
-        {"agency": tx.agency_id, "matter": matter_id},
-    ).scalar_one()
-    return now + cast("timedelta", offset)
+    return legal_times(tx, [matter_id], now)[matter_id]
+
+
+def legal_times(tx: Tx, matter_ids: Iterable[UUID], now: datetime) -> dict[UUID, datetime]:
+    """As `legal_now`, of several matters in one query."""
+    rows = tx.conn.execute(
+        text("select matter_id, clock_offset from matter where agency_id = :agency and matter_id = any(:matters)"),
+        {"agency": tx.agency_id, "matters": list(matter_ids)},
+    )
+    return {row.matter_id: now + row.clock_offset for row in rows}
 
 
 def record(tx: Tx, matter_id: UUID, changes: Sequence[Change], *, now: datetime) -> dict[UUID, AttemptStatus]:
-    """Apply changes in order to attempts of one matter; returns the status of each attempt afterwards.
+    """`record_all` for the attempts of one matter."""
+    return record_all(tx, {matter_id: changes}, now=now)
 
-    (1) hold the matter's chain, which everybody takes first; (2) hold the attempts and read where they stand, for a
-    worker may be about to claim them; (3) advance each
-    by the transition table, keeping what does not fit as an ignored receipt; (4) write rows and events together;
-    (5) what is to be sent after all is open work again.
+
+def record_all(tx: Tx, by_matter: Mapping[UUID, Sequence[Change]], *, now: datetime) -> dict[UUID, AttemptStatus]:
+    """Apply changes in order to attempts of each matter; returns the status of each attempt afterwards.
+
+    The number of statements does not grow with the number of matters.
+
+    (1) hold the matters' chains in id order, which everybody takes first; (2) hold the attempts and read where they
+    stand, for a worker may be about to claim them; (3) advance each by the transition table, keeping what does not fit
+    as an ignored receipt; (4) write rows and events together; (5) what is to be sent after all is open work again;
+    (6) a failure that says something of the contact point flags it; nothing stays planned to one that has a flag.
     """
-    if not changes:
+    by_matter = {matter_id: changes for matter_id, changes in by_matter.items() if changes}
+    if not by_matter:
         return {}
-    lock_chains(tx, [matter_id])  # (1)
-    attempts = _read(tx, {change.attempt_id for change in changes})  # (2)
+    lock_chains(tx, by_matter)  # (1)
+    attempts = read_attempts(tx, {change.attempt_id for changes in by_matter.values() for change in changes})  # (2)
     status = {attempt_id: AttemptStatus(row.status) for attempt_id, row in attempts.items()}
-    drafts: list[Draft] = []
+    drafts: dict[UUID, list[Draft]] = {}
     updates: dict[UUID, _Update] = {}
-    for change in map(_plain, changes):  # (3)
-        row, before = attempts[change.attempt_id], status[change.attempt_id]
-        if before not in change.only_from:
-            continue
-        after = advance(before, change.event)
-        status[change.attempt_id] = after
-        fits = (before, change.event) in TRANSITIONS or change.event in LEFT_US
-        drafts.append(_draft(change, row, after, fits=fits))
-        if fits:
-            update = updates.setdefault(change.attempt_id, _Update())
-            update.take(change, has_moved=after is not before)
-    at = legal_now(tx, matter_id, now)
-    _write(tx, status, updates, now=now, at=at)  # (4)
-    append(tx, matter_id, drafts, at=at)
-    again = {attempts[attempt_id].channel for attempt_id in updates if status[attempt_id] is AttemptStatus.PLANNED}
-    if again:  # (5)
-        open_work(tx, matter_id, [Channel(channel) for channel in sorted(again)])
+    for matter_id, changes in by_matter.items():  # (3)
+        drafts[matter_id] = _advance(changes, attempts, status, updates, matter_id=matter_id)
+    at = legal_times(tx, by_matter, now)
+    write_standings(tx, updates, status, now=now, at=at)  # (4)
+    append_to_chains(tx, drafts, at=at)
+    ended = [one for one, update in updates.items() if update.has_moved and status[one] in CAME_TO_NOTHING]
+    if ended:
+        look_again(tx, attempts=ended)
+    again: dict[UUID, set[Channel]] = defaultdict(set)
+    for attempt_id, update in updates.items():
+        if status[attempt_id] is AttemptStatus.PLANNED:
+            again[update.matter_id].add(Channel(attempts[attempt_id].channel))
+    for matter_id in sorted(again):  # (5)
+        open_work(tx, matter_id, sorted(again[matter_id]))
+    learned = [
+        Learned(attempt_id, update.matter_id, attempts[attempt_id].carrier, update.lesson)
+        for attempt_id, update in updates.items()
+        if update.lesson is not None and status[attempt_id] is AttemptStatus.FAILED
+    ]
+    for doomed in (  # (6)
+        learn(tx, learned, at=at) if learned else {},
+        doomed_among(tx, [one for one in updates if status[one] is AttemptStatus.PLANNED]) if again else {},
+    ):
+        status |= record_all(tx, {matter_id: refusals(found) for matter_id, found in doomed.items()}, now=now)
     return status
 
 
+def refusals(doomed: Iterable[Doomed]) -> list[Change]:
+    """What to record of attempts that are planned to a contact point which gets nothing any more."""
+    return [
+        Change(one.attempt_id, AttemptEvent.REFUSED, UNSENT, reason=one.reason, only_from=_PLANNED) for one in doomed
+    ]
+
+
+def _advance(
+    changes: Sequence[Change],
+    attempts: Mapping[UUID, Attempt],
+    status: dict[UUID, AttemptStatus],
+    updates: dict[UUID, "_Update"],
+    *,
+    matter_id: UUID,
+) -> list[Draft]:
+    """Take one matter's changes in order: moves `status`, collects in `updates`, returns what the ledger gets."""
+    drafts = []
+    for change in map(_plain, changes):
+        row, before = attempts[change.attempt_id], status[change.attempt_id]
+        if before not in change.only_from:
+            continue
+        is_over = _is_over(change, row)
+        after = status[change.attempt_id] = before if is_over else advance(before, change.event)
+        fits = not is_over and ((before, change.event) in TRANSITIONS or change.event in LEFT_US)
+        update = updates.get(change.attempt_id) or _Update(matter_id, carrier_ref=row.carrier_ref)
+        drafts.append(_draft(change, row, after, fits=fits, is_second=update.is_second(change)))
+        if fits:
+            update.take(change, has_moved=after is not before)
+            updates[change.attempt_id] = update
+    return drafts
+
+
+def _is_over(change: Change, row: Attempt) -> bool:
+    """That the carrier has a piece which it gave back since says nothing of the one that takes its place."""
+    is_its = change.carrier_ref is not None and change.carrier_ref == row.withdrawn_ref
+    return is_its and change.event is AttemptEvent.HANDED_OVER
+
+
 def _plain(change: Change) -> Change:
-    return replace(change, carrier_ref=_identifier(change.carrier_ref), carrier_code=_identifier(change.carrier_code))
+    return replace(change, carrier_ref=identifier(change.carrier_ref), carrier_code=identifier(change.carrier_code))
 
 
-def _identifier(word: str | None) -> str | None:
-    """A carrier's own word goes into the ledger for good: nothing that could be a sentence, or a person."""
+def identifier(word: str | None) -> str | None:
+    """A carrier's own word, or None: nothing that could be a sentence, or a person, goes into the ledger for good."""
     return word if word is not None and IDENTIFIER.fullmatch(word) else None
 
 
 @dataclass(slots=True)
-class _Update:
-    """What one attempt's row becomes. None leaves a column as it is."""
+class _Update(Standing):
+    """What one attempt's row becomes, change by change."""
 
-    carrier_ref: str | None = None
-    reason: str | None = None
-    carrier_code: str | None = None
-    retry_at: datetime | None = None
-    batch_id: UUID | None = None
-    has_moved: bool = False
-    was_handed_over: bool = False
+    lesson: Reason | None = None  # what the carrier's word says of the contact point
+
+    def is_second(self, change: Change) -> bool:
+        """Whether the carrier speaks of another message than the one we know: then it may have had two of us."""
+        ours, theirs = self.carrier_ref, change.carrier_ref
+        return change.actor.kind is ActorKind.CARRIER and ours is not None and theirs is not None and ours != theirs
 
     def take(self, change: Change, *, has_moved: bool) -> None:
-        self.carrier_ref = change.carrier_ref or self.carrier_ref
+        if not self.is_second(change):
+            self.carrier_ref = change.carrier_ref or self.carrier_ref
         if has_moved:  # why it stands where it stands: a reason of an earlier standing no longer holds
             self.has_moved = True
             self.reason = change.reason.value if change.reason else None
+            if change.actor.kind is ActorKind.CARRIER and change.reason in FLAG_OF_REASON:
+                self.lesson = change.reason
             self.carrier_code = change.carrier_code
+            self.check_at = change.check_at
         self.retry_at = change.retry_at or self.retry_at
         self.batch_id = change.batch_id or self.batch_id
         self.was_handed_over |= change.event in {AttemptEvent.HANDED_OVER, AttemptEvent.ACCEPTED, AttemptEvent.ARRIVED}
+        self.is_withdrawn |= change.event is AttemptEvent.WITHDRAWN
 
 
-def _read(tx: Tx, attempt_ids: set[UUID]) -> dict[UUID, Row[tuple[UUID, UUID, str, str, str, int]]]:
-    rows = tx.conn.execute(
-        text(
-            "select attempt_id, person_id, channel, carrier, status, tries from attempt"
-            " where agency_id = :agency and attempt_id = any(:ids) order by attempt_id for no key update"
-        ),
-        {"agency": tx.agency_id, "ids": list(attempt_ids)},
-    )
-    return {row.attempt_id: row for row in rows}
-
-
-def _draft(
-    change: Change, row: Row[tuple[UUID, UUID, str, str, str, int]], after: AttemptStatus, *, fits: bool
-) -> Draft:
+def _draft(change: Change, row: Attempt, after: AttemptStatus, *, fits: bool, is_second: bool) -> Draft:
     data: dict[str, Json] = {
         "attempt": str(change.attempt_id),
         "carrier": row.carrier,
@@ -169,6 +228,8 @@ def _draft(
         "batch": str(change.batch_id) if change.batch_id and fits else None,
         "retry_at": timestamp(change.retry_at) if change.retry_at and fits else None,
     }
+    if is_second:
+        data["duplicate_possible"] = True
     if fits and change.event is AttemptEvent.NOT_SENT:
         data["tries"] = row.tries
     data.update({name: value for name, value in optional.items() if value is not None})
@@ -178,46 +239,3 @@ def _draft(
     if change.values and change.cipher is not None:
         return sealed_draft(change.cipher, event_type, change.actor, data, person=row.person_id, values=change.values)
     return draft(event_type, change.actor, data, person=row.person_id)
-
-
-_UPDATE = """
-update attempt a set
-  status = u.status, updated_at = %(now)b, lease_until = null,
-  carrier_ref = coalesce(u.carrier_ref, a.carrier_ref),
-  reason = case when u.moved then u.reason else a.reason end,
-  carrier_code = case when u.moved then u.carrier_code else a.carrier_code end, due_at = coalesce(u.retry_at, a.due_at),
-  batch_id = coalesce(u.batch_id, a.batch_id),
-  handed_over_at = case
-    when u.handed_over and (a.handed_over_at is null or u.moved and u.status = 'accepted' and a.channel = 'letter')
-    then %(at)b else a.handed_over_at end
-from unnest(%(ids)b::uuid[], %(status)b::text[], %(ref)b::text[], %(reason)b::text[], %(code)b::text[],
-            %(retry)b::timestamptz[], %(batch)b::uuid[], %(over)b::bool[], %(moved)b::bool[])
-  as u(attempt_id, status, carrier_ref, reason, carrier_code, retry_at, batch_id, handed_over, moved)
-where a.agency_id = %(agency)b and a.attempt_id = u.attempt_id
-"""
-
-
-def _write(
-    tx: Tx, status: Mapping[UUID, AttemptStatus], updates: Mapping[UUID, _Update], *, now: datetime, at: datetime
-) -> None:
-    if not updates:
-        return
-    rows = list(updates.values())
-    with driver(tx).cursor() as cursor:
-        cursor.execute(
-            _UPDATE,
-            {
-                "agency": tx.agency_id,
-                "now": now,
-                "at": at,  # silence is counted on the matter's own clock, that of a letter from its mailing
-                "ids": list(updates),
-                "status": [status[attempt_id].value for attempt_id in updates],
-                "ref": [row.carrier_ref for row in rows],
-                "reason": [row.reason for row in rows],
-                "code": [row.carrier_code for row in rows],
-                "retry": [row.retry_at for row in rows],
-                "batch": [row.batch_id for row in rows],
-                "over": [row.was_handed_over for row in rows],
-                "moved": [row.has_moved for row in rows],
-            },
-        )

@@ -6,10 +6,10 @@ It has no person whose key could be destroyed, so it is kept once, as little of 
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
-from uuid import uuid4
+from typing import Final, NamedTuple
+from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.carriers.base import Callback
@@ -19,6 +19,8 @@ from notifier.store.vault import Cipher, Vault, digest
 
 # A carrier repeats itself for a day; somebody who looks once a week has seen it four times.
 KEPT: Final = timedelta(days=30)
+NAMES_NO_ATTEMPT: Final = "names-no-attempt"
+PLACE: Final = "quarantine.sealed"
 
 
 def whole_request(callback: Callback) -> bytes:
@@ -27,46 +29,78 @@ def whole_request(callback: Callback) -> bytes:
     return json.dumps(request).encode()
 
 
+class Stray(NamedTuple):
+    """Something to keep. It is told from others by `raw`, its carrier and the address it came to."""
+
+    carrier: str
+    url: str
+    received_at: datetime
+    reason: str
+    raw: bytes
+    value: bytes
+
+    def is_known_by(self, vault: Vault) -> bytes:
+        """Its keyed mark: what came to the same address before is kept already."""
+        told_apart_by = self.carrier.encode(), self.url.encode("utf-8", "replace"), self.raw
+        return vault.shared_index("quarantine", digest(*told_apart_by))
+
+
+def stray_of(callback: Callback, raw: bytes, *, carrier: str, is_alone: bool) -> Stray:
+    """An element of a callback that names none of our attempts.
+
+    One that is alone in its callback is kept with the whole request; of a callback about several people nothing but
+    the element itself.
+    """
+    value = whole_request(callback) if is_alone else raw
+    return Stray(carrier, callback.url, callback.received_at, NAMES_NO_ATTEMPT, raw, value)
+
+
 def quarantine(db: Database, callback: Callback, *, carrier: str, reason: str, vault: Vault) -> None:
     """Keep a whole callback of which nothing could be read."""
-    _keep(db, [(callback.body, whole_request(callback))], callback, carrier=carrier, reason=reason, vault=vault)
+    whole = Stray(carrier, callback.url, callback.received_at, reason, callback.body, whole_request(callback))
+    keep_strays(db, [whole], vault=vault)
 
 
-def quarantine_strays(
-    db: Database, elements: Sequence[bytes], callback: Callback, *, alone: bool, carrier: str, vault: Vault
-) -> int:
-    """Keep the elements of a callback that name none of our attempts; returns how many were not kept before.
-
-    An element that is `alone` in its callback is kept with the whole request; of a callback about several people
-    nothing but the element itself.
-    """
-    values = [(raw, whole_request(callback) if alone else raw) for raw in elements]
-    return _keep(db, values, callback, carrier=carrier, reason="names-no-attempt", vault=vault)
-
-
-def _keep(
-    db: Database,
-    values: Sequence[tuple[bytes, bytes]],
-    callback: Callback,
-    *,
-    carrier: str,
-    reason: str,
-    vault: Vault,
-) -> int:
-    """Keep values; an element that came to the same address before is kept already."""
-    told_apart_by = carrier.encode(), callback.url.encode("utf-8", "replace")
+def keep_strays(db: Database, strays: Sequence[Stray], *, vault: Vault) -> list[bool]:
+    """Keep what is not kept already; returns which were new."""
     with db.no_agency() as conn:
         kek_id = vault.keys.require_current(conn)
         kek = vault.keys.kek(kek_id)
-        common = {"carrier": carrier, "received_at": callback.received_at, "reason": reason, "kek_id": kek_id}
         rows = []
-        for raw, value in values:
+        for stray in strays:
             quarantine_id = uuid4()
-            index = vault.shared_index("quarantine", digest(*told_apart_by, raw))
-            sealed = Cipher(quarantine_id, kek).seal(value, "quarantine.sealed", quarantine_id)
-            rows.append(common | {"quarantine_id": quarantine_id, "digest": index, "sealed": sealed})
+            rows.append(
+                {
+                    "quarantine_id": quarantine_id,
+                    "carrier": stray.carrier,
+                    "received_at": stray.received_at,
+                    "reason": stray.reason,
+                    "kek_id": kek_id,
+                    "digest": stray.is_known_by(vault),
+                    "sealed": Cipher(quarantine_id, kek).seal(stray.value, PLACE, quarantine_id),
+                }
+            )
         added = insert(t.quarantine).on_conflict_do_nothing(index_elements=["digest"])
-        return len(conn.execute(added.returning(t.quarantine.c.quarantine_id), rows).all())
+        new = set(conn.execute(added.returning(t.quarantine.c.quarantine_id), rows).scalars())
+    return [row["quarantine_id"] in new for row in rows]
+
+
+class Kept(NamedTuple):
+    """One thing in the quarantine; nothing of what it says."""
+
+    quarantine_id: UUID
+    carrier: str
+    reason: str
+    received_at: datetime
+
+
+def list_quarantine(db: Database) -> list[Kept]:
+    """Everything in the quarantine, the oldest first."""
+    columns = t.quarantine.c
+    query = select(columns.quarantine_id, columns.carrier, columns.reason, columns.received_at)
+    with db.no_agency() as conn:
+        rows = conn.execute(query.order_by(columns.received_at, columns.quarantine_id)).all()
+    return [Kept(*row) for row in rows]
 
 
 def forget_old_quarantine(db: Database, *, now: datetime) -> int:

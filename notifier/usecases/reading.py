@@ -9,12 +9,14 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from notifier.core.model import Channel
+from notifier.core.model import Channel, ContactFlag
 from notifier.core.status import AttemptStatus, PersonOutcome, outcome
 from notifier.store.engine import Tx
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.contact_flags import NOT_FLAGGED, count_flags
 from notifier.usecases.matters import find_matter
+from notifier.usecases.stops import StopRead, stopped_channels, stops_in_force
 from notifier.usecases.waiting import IS_HELD, NEXT_AT, Silence, held_parameters, waiting_parameters
 
 _END_OF_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -68,21 +70,6 @@ class BoundPack:
 
 
 @dataclass(frozen=True, slots=True)
-class StopRead:
-    """A stop in force. `matter_id` is None when it holds for the whole agency."""
-
-    stop_id: UUID
-    scope: str
-    matter_id: UUID | None
-    channel: str | None
-    carrier: str | None
-    reason: str
-    placed_at: datetime
-    placed_by: UUID
-    lift_proposed_by: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
 class ListRead:
     """One list of a matter."""
 
@@ -100,7 +87,7 @@ class MatterRead:
     """A matter with its counts.
 
     `outcomes` names every outcome and adds up to the rows that came in; `attempts` maps channel to status to count;
-    `next_at` is when something is next due.
+    `flags` counts the contact points with each flag in force; `next_at` is when something is next due.
     """
 
     matter_id: UUID
@@ -114,6 +101,7 @@ class MatterRead:
     packs: Sequence[BoundPack]
     outcomes: Mapping[PersonOutcome, int]
     attempts: Mapping[str, Mapping[str, int]]
+    flags: Mapping[ContactFlag, int]
     next_at: datetime | None
     stops: Sequence[StopRead]
 
@@ -178,6 +166,7 @@ def read_matter(tx: Tx, matter_id: UUID, *, principal: Principal, silence: Silen
         packs=[BoundPack(pack.pack_id, pack.version, pack.sha256.hex()) for pack in packs],
         outcomes=count_outcomes(tx, matter_id, stopped),
         attempts=attempts,
+        flags=count_flags(tx, matter_id),
         next_at=next_at,
         stops=stops,
     )
@@ -211,6 +200,7 @@ select found.statuses, found.is_held, found.usable, found.approved, count(*) as 
   select coalesce(told.statuses, '{{}}') as statuses, coalesce(told.is_held, false) as is_held,
     r.approved_at is not null as approved, told.person_id is not null or exists (
       select from contact_point c where c.agency_id = p.agency_id and c.person_id = p.person_id and c.problem is null
+        and {NOT_FLAGGED}
     ) as usable
   from person p
   join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
@@ -231,26 +221,6 @@ def count_outcomes(tx: Tx, matter_id: UUID, stopped: Collection[Channel]) -> dic
     return counts
 
 
-def stops_in_force(tx: Tx, matter_id: UUID) -> list[StopRead]:
-    """The stops that keep this matter's messages back: its own and those of the whole agency."""
-    rows = tx.conn.execute(
-        text(
-            "select stop_id, scope, matter_id, channel, carrier, reason, placed_at, placed_by, lift_proposed_by"
-            " from stop where agency_id = :agency and lifted_at is null and (matter_id is null or matter_id = :matter)"
-            " order by placed_at, stop_id"
-        ),
-        {"agency": tx.agency_id, "matter": matter_id},
-    )
-    return [StopRead(*row) for row in rows]
-
-
-def stopped_channels(stops: Sequence[StopRead]) -> frozenset[Channel]:
-    """The channels that these stops keep back; one that names no channel keeps back all."""
-    if any(stop.channel is None for stop in stops):
-        return frozenset(Channel)
-    return frozenset(Channel(stop.channel) for stop in stops if stop.channel)
-
-
 def _attempts(
     tx: Tx, matter_id: UUID, silence: Silence, stopped: Collection[Channel]
 ) -> tuple[dict[str, dict[str, int]], datetime | None]:
@@ -265,7 +235,13 @@ def _attempts(
     counts: dict[str, dict[str, int]] = {}
     for row in rows:
         counts.setdefault(row.channel, {})[row.status] = row.attempts
-    return counts, min((row.next_at for row in rows if row.next_at is not None), default=None)
+    look_at = tx.conn.execute(
+        text(
+            "select min(look_at) from notice where agency_id = :agency and matter_id = :matter and look_at is not null"
+        ),
+        {"agency": tx.agency_id, "matter": matter_id},
+    ).scalar_one()
+    return counts, min((at for at in [look_at, *(row.next_at for row in rows)] if at is not None), default=None)
 
 
 def _demands(tx: Tx, matter_id: UUID, *, principal: Principal, vault: Vault) -> list[DemandRead]:

@@ -15,8 +15,11 @@ from notifier.core.status import PROOF, AttemptStatus, PersonOutcome, Proof, out
 from notifier.store.engine import Tx
 from notifier.store.vault import Cipher, Vault
 from notifier.usecases.access import Principal, Scope
+from notifier.usecases.contact_flags import Flagged, flags_of
+from notifier.usecases.inbound import InboundRead, read_inbound
 from notifier.usecases.matters import find_matter
-from notifier.usecases.reading import STANDING, stopped_channels, stops_in_force
+from notifier.usecases.reading import STANDING
+from notifier.usecases.stops import stopped_channels, stops_in_force
 from notifier.usecases.timeline import Entry, read_timeline
 from notifier.usecases.waiting import NEXT_AT, Silence, waiting_parameters
 
@@ -30,6 +33,12 @@ class ContactRead:
     problem: str | None
     value: str | None = field(repr=False)
     address: Mapping[str, Any] | None = field(repr=False)
+    flags: Sequence[Flagged] = ()
+
+    @property
+    def usable(self) -> bool:
+        """True when something can be sent to it."""
+        return self.problem is None and not self.flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class AttemptRead:
     updated_at: datetime
     batch_id: UUID | None
     linked_from: UUID | None
+    plan_row: str
+    service: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +101,11 @@ class NoticeRead:
 
 @dataclass(frozen=True, slots=True)
 class PersonRead:
-    """A person with their notices and everything that happened, in order."""
+    """A person with their notices, what they wrote to us and everything that happened, in order."""
 
     line: PersonLine
     notices: Sequence[NoticeRead]
+    messages: Sequence[InboundRead] = field(repr=False)
     timeline: Sequence[Entry]
 
 
@@ -104,7 +116,8 @@ from person p
 join roster r on r.agency_id = p.agency_id and r.roster_id = p.roster_id
 join matter m on m.agency_id = p.agency_id and m.matter_id = p.matter_id
 left join lateral (
-  select {standing}, min({next_at}) as next_at
+  select {standing}, least(min({next_at}), (
+    select min(n.look_at) from notice n where n.agency_id = p.agency_id and n.person_id = p.person_id)) as next_at
   from attempt a where a.agency_id = p.agency_id and a.person_id = p.person_id
 ) told on true
 where p.agency_id = :agency and p.matter_id = :matter and {which}
@@ -144,7 +157,8 @@ def read_person(tx: Tx, person_id: UUID, *, principal: Principal, silence: Silen
     (line,) = _read_people(tx, matter_id, "p.person_id = :given", person_id, 1, silence=silence, vault=vault)
     notices = _read_notices(tx, "n.person_id = :id", person_id)
     channels = {attempt.attempt_id: attempt.channel for notice in notices for attempt in notice.attempts}
-    return PersonRead(line, notices, read_timeline(tx, person_id, channels=channels))
+    messages = read_inbound(tx, person_id, cipher=vault.surviving(tx, [person_id]).get(person_id))
+    return PersonRead(line, notices, messages, read_timeline(tx, person_id, channels=channels))
 
 
 def read_notice(tx: Tx, notice_id: UUID, *, principal: Principal) -> NoticeRead:
@@ -187,7 +201,7 @@ def _person(row: Any, cipher: Cipher | None, contacts: Sequence[ContactRead]) ->
         outcome=outcome(
             [AttemptStatus(status) for status in row.statuses],
             is_held=row.is_held,
-            has_usable_contact=any(contact.problem is None for contact in contacts),
+            has_usable_contact=any(contact.usable for contact in contacts),
             approved=row.approved,
         ),
         next_at=row.next_at,
@@ -208,13 +222,15 @@ def _read_contacts(tx: Tx, person_ids: Sequence[UUID], ciphers: Mapping[UUID, Ci
         ),
         {"agency": tx.agency_id, "ids": list(person_ids)},
     )
+    flags = flags_of(tx, person_ids)
     found: dict[UUID, list[ContactRead]] = {person_id: [] for person_id in person_ids}
     for row in rows:
         cipher = ciphers.get(row.person_id)
         opened = json.loads(cipher.open(row.sealed, "contact_point.sealed", row.contact_id)) if cipher else {}
         address = opened.get("address")
         value = None if address else opened.get("value")
-        found[row.person_id].append(ContactRead(row.contact_id, row.kind, row.problem, value, address))
+        read = ContactRead(row.contact_id, row.kind, row.problem, value, address, flags.get(row.contact_id, ()))
+        found[row.person_id].append(read)
     return found
 
 
@@ -226,7 +242,7 @@ where n.agency_id = :agency and {which} order by n.ordered_at, n.notice_id
 """
 _ATTEMPTS: Final = """
 select notice_id, attempt_id, contact_id, channel, carrier, status, reason, carrier_code, carrier_ref, tries, due_at,
-  handed_over_at, updated_at, batch_id, linked_from
+  handed_over_at, updated_at, batch_id, linked_from, plan_row, service
 from attempt where agency_id = :agency and person_id = any(:people) and notice_id = any(:notices)
 order by channel, due_at, attempt_id
 """

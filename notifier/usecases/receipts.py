@@ -1,33 +1,51 @@
-"""What carriers tell us: stored first, whatever it says, and applied afterwards by the transition table.
+"""What carriers tell us, stored before it is answered, whatever it says; callbacks that come together share a commit.
 
 A receipt for none of our attempts, or one that cannot be read, goes to the quarantine. Nothing is dropped; what covers
 several people is kept for a time only, and each one's own part of it for as long as the person's key.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from notifier.carriers.base import Callback, CarrierReceipt
-from notifier.core.errors import Sealed
-from notifier.core.model import Actor, ActorKind
-from notifier.core.status import AttemptEvent, Reason
-from notifier.store.blobs import put_blobs
 from notifier.store.bulk import insert_rows
-from notifier.store.engine import Database, Tx
+from notifier.store.engine import AWAY, Database, Tx
 from notifier.store.vault import Cipher, Vault, digest
-from notifier.usecases.access import all_agencies
-from notifier.usecases.progress import Change, record
-from notifier.usecases.quarantine import forget_old_quarantine, quarantine_strays, whole_request
+from notifier.usecases.carrier_bodies import forget_bodies, keep_bodies
+from notifier.usecases.progress import identifier
+from notifier.usecases.quarantine import keep_strays, stray_of, whole_request
 
-BATCH: Final = 500
-# Time to prove the signature over the whole of it; not longer, because nobody's erasure takes a part out of it.
-BODIES_KEPT: Final = timedelta(days=30)
+# What a carrier says about the time is kept when it can be one: a date that no clock shows breaks whoever reads it.
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST_AHEAD: Final = timedelta(days=1)
+UNREADABLE: Final = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One authenticated callback and what was read from it. Of one that is not whole, only the elements are left."""
+
+    carrier: str
+    callback: Callback
+    receipts: Sequence[CarrierReceipt]
+    is_whole: bool = True
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all of it is about one attempt."""
+        return self.is_whole and len(self.receipts) == 1
+
+    @property
+    def is_about_several(self) -> bool:
+        """Whether nobody's own key may seal the whole of it."""
+        return self.is_whole and len(self.receipts) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,206 +57,212 @@ class Stored:
     quarantined: int
 
 
+@dataclass(slots=True)
+class Tally:
+    """What has become of one arrival so far. `strays` name none of our attempts and are not kept yet."""
+
+    stored: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    strays: list[CarrierReceipt] = field(default_factory=list)
+    failure: Exception | None = None
+
+
+class _Part(NamedTuple):
+    """What one arrival says about one agency's attempts, or about nobody's."""
+
+    arrival: Arrival
+    tally: Tally
+    receipts: Sequence[CarrierReceipt]
+
+
 def store_receipts(
     db: Database, receipts: Sequence[CarrierReceipt], callback: Callback, *, carrier: str, vault: Vault
 ) -> Stored:
-    """Keep every receipt of an authenticated callback, each agency in its own transaction.
+    """`store_all` for one callback; raises whatever kept it from being stored."""
+    (result,) = store_all(db, [Arrival(carrier, callback, receipts)], vault=vault)
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def store_all(db: Database, arrivals: Sequence[Arrival], *, vault: Vault) -> list[Stored | Exception]:
+    """Keep every receipt of authenticated callbacks, those of each agency in one transaction.
+
+    Returns for each callback what became of it, or what kept it from being stored whole: what fails together is tried
+    one by one, so that nothing wrong with one callback fails another. What is told as stored is committed.
 
     A receipt is sealed under its person's key. A body that covers several people is kept whole for a time under a key
     of its own, because its signature covers all of it; so is one that covers people of several agencies, by each of
     them.
     """
-    ours: dict[UUID, list[CarrierReceipt]] = defaultdict(list)
-    strays: list[CarrierReceipt] = []
-    for receipt in receipts:
-        if receipt.agency_id is not None and receipt.attempt_id is not None and receipt.is_known:
-            ours[receipt.agency_id].append(receipt)
-        else:
-            strays.append(receipt)
-    alone = len(receipts) == 1
-    stored = duplicates = quarantined = 0
-    for agency_id in sorted(ours):
-        with db.transaction(agency_id) as tx:
-            kept, repeated, unknown = _store(tx, ours[agency_id], callback, carrier=carrier, alone=alone, vault=vault)
-        stored, duplicates, strays = stored + kept, duplicates + repeated, strays + unknown
-    if strays:
-        elements = [receipt.raw for receipt in strays]
-        quarantined = quarantine_strays(db, elements, callback, alone=alone, carrier=carrier, vault=vault)
-    return Stored(stored, duplicates + len(strays) - quarantined, quarantined)
-
-
-def _store(
-    tx: Tx, receipts: Sequence[CarrierReceipt], callback: Callback, *, carrier: str, alone: bool, vault: Vault
-) -> tuple[int, int, list[CarrierReceipt]]:
-    """Store one agency's receipts; returns how many are new and how many not, and those for nobody."""
-    owners = _owners(tx, {receipt.attempt_id for receipt in receipts if receipt.attempt_id}, carrier)
-    ciphers = vault.surviving(tx, {owner.person_id for owner in owners.values()})
-    known, strays = [], []
-    for receipt in receipts:
-        owner = owners.get(receipt.attempt_id)
-        if owner is not None and owner.person_id in ciphers:
-            known.append((receipt, owner))
-        else:
-            strays.append(receipt)
-    if not known:
-        return 0, 0, strays
-    body_blob = None if alone else _keep_body(tx, callback, vault=vault)
-    ids = [uuid4() for _ in known]
-    sealed = [
-        ciphers[owner.person_id].seal(whole_request(callback) if alone else receipt.raw, "receipt.sealed", receipt_id)
-        for receipt_id, (receipt, owner) in zip(ids, known, strict=True)
+    tallies = store_known(db, arrivals, vault=vault)
+    aside = [
+        _Part(arrival, tally, tally.strays)
+        for arrival, tally in zip(arrivals, tallies, strict=True)
+        if tally.strays and tally.failure is None
     ]
-    of = [receipt for receipt, _ in known]
-    count = len(known)
+    _together(partial(_put_aside, db, vault), aside)
+    return [tally.failure or Stored(tally.stored, tally.duplicates, tally.quarantined) for tally in tallies]
+
+
+def store_known(db: Database, arrivals: Sequence[Arrival], *, vault: Vault) -> list[Tally]:
+    """As `store_all`, but leaves what names none of our attempts to the caller."""
+    tallies = [Tally() for _ in arrivals]
+    ours: dict[UUID, list[_Part]] = defaultdict(list)
+    for arrival, tally in zip(arrivals, tallies, strict=True):
+        named: dict[UUID, list[CarrierReceipt]] = defaultdict(list)
+        for receipt in arrival.receipts:
+            if receipt.agency_id is not None and receipt.attempt_id is not None and receipt.is_known:
+                named[receipt.agency_id].append(receipt)
+            else:
+                tally.strays.append(receipt)
+        for agency_id, receipts in named.items():
+            ours[agency_id].append(_Part(arrival, tally, receipts))
+    for agency_id in sorted(ours):
+        _together(partial(_put_in_place, db, vault, agency_id), ours[agency_id])
+    return tallies
+
+
+def _put_in_place(db: Database, vault: Vault, agency_id: UUID, parts: Sequence[_Part]) -> None:
+    with db.transaction(agency_id) as tx:
+        results = _store(tx, parts, vault=vault)
+    for part, result in zip(parts, results, strict=True):
+        part.tally.stored += result.stored
+        part.tally.duplicates += result.duplicates
+        part.tally.strays += result.strays
+
+
+def _put_aside(db: Database, vault: Vault, parts: Sequence[_Part]) -> None:
+    strays = [
+        stray_of(part.arrival.callback, one.raw, carrier=part.arrival.carrier, is_alone=part.arrival.is_alone)
+        for part in parts
+        for one in part.receipts
+    ]
+    is_new = iter(keep_strays(db, strays, vault=vault))
+    for part in parts:
+        new = sum(next(is_new) for _ in part.receipts)
+        part.tally.quarantined += new
+        part.tally.duplicates += len(part.receipts) - new
+
+
+def _together(work: Callable[[Sequence[_Part]], None], parts: Sequence[_Part]) -> None:
+    """Do all in one transaction; when that fails, again: all together when the connection was lost, else one by one.
+
+    Doing it again is safe, also when the first commit went through unheard: what is stored is not stored twice.
+    """
+    if not parts:
+        return
+    try:
+        work(parts)
+    except AWAY:
+        _try(work, parts)
+    except Exception:  # noqa: BLE001 # whose fault it is shows when each is alone
+        for part in parts:
+            _try(work, [part])
+
+
+def _try(work: Callable[[Sequence[_Part]], None], parts: Sequence[_Part]) -> None:
+    try:
+        work(parts)
+    except Exception as error:  # noqa: BLE001 # it is the answer to whoever brought it
+        for part in parts:
+            part.tally.failure = error
+
+
+class _Owner(NamedTuple):
+    """Whose attempt it is."""
+
+    person_id: UUID
+    matter_id: UUID
+    carrier: str
+
+
+class _Found(NamedTuple):
+    """A receipt whose attempt is ours; `part` is the number of what it came with."""
+
+    part: int
+    arrival: Arrival
+    receipt: CarrierReceipt
+    owner: _Owner
+    cipher: Cipher
+
+
+def _store(tx: Tx, parts: Sequence[_Part], *, vault: Vault) -> list[Tally]:
+    """Store one agency's receipts; returns for each part what will have become of it after the commit."""
+    owners = _owners(tx, {receipt.attempt_id for part in parts for receipt in part.receipts if receipt.attempt_id})
+    ciphers = vault.surviving(tx, {owner.person_id for owner in owners.values()})
+    tallies = [Tally() for _ in parts]
+    found = []
+    for number, part in enumerate(parts):
+        for receipt in part.receipts:
+            owner = owners.get(receipt.attempt_id)
+            if owner is not None and owner.carrier == part.arrival.carrier and owner.person_id in ciphers:
+                found.append(_Found(number, part.arrival, receipt, owner, ciphers[owner.person_id]))
+            else:
+                tallies[number].strays.append(receipt)
+    if not found:
+        return tallies
+    several = {one.part: one.arrival.callback for one in found if one.arrival.is_about_several}
+    bodies = dict(zip(several, keep_bodies(tx, list(several.values()), vault=vault), strict=True))
+    for one, is_new in zip(found, _insert(tx, found, bodies), strict=True):
+        if is_new:
+            tallies[one.part].stored += 1
+        else:
+            tallies[one.part].duplicates += 1
+    # Said before, word for word: nothing points to this copy.
+    if unused := [blob_id for number, blob_id in bodies.items() if not tallies[number].stored]:
+        forget_bodies(tx, unused)
+    return tallies
+
+
+def _owners(tx: Tx, attempt_ids: set[UUID]) -> dict[UUID | None, _Owner]:
+    rows = tx.conn.execute(
+        text(
+            "select attempt_id, person_id, matter_id, carrier from attempt"
+            " where agency_id = :agency and attempt_id = any(:ids)"
+        ),
+        {"agency": tx.agency_id, "ids": list(attempt_ids)},
+    )
+    return {attempt_id: _Owner(person_id, matter_id, carrier) for attempt_id, person_id, matter_id, carrier in rows}
+
+
+def _insert(tx: Tx, found: Sequence[_Found], bodies: Mapping[int, UUID]) -> list[bool]:
+    """One row each; returns which are new. What is told twice in one group is stored once, too."""
+    ids = [uuid4() for _ in found]
+    receipts = [one.receipt for one in found]
     added = insert_rows(
         tx,
         "receipt",
         {
             "receipt_id": ("uuid", ids),
-            "attempt_id": ("uuid", [receipt.attempt_id for receipt in of]),
-            "person_id": ("uuid", [owner.person_id for _, owner in known]),
-            "matter_id": ("uuid", [owner.matter_id for _, owner in known]),
-            "carrier": ("text", [carrier] * count),
-            "dedupe": ("bytea", [digest(receipt.dedupe.encode()) for receipt in of]),
-            "word": ("text", [receipt.carrier_word for receipt in of]),
-            "event": ("text", [receipt.event.value if receipt.event else None for receipt in of]),
-            "reason": ("text", [receipt.reason.value if receipt.reason else None for receipt in of]),
-            "carrier_code": ("text", [receipt.carrier_code for receipt in of]),
-            "carrier_ref": ("text", [receipt.carrier_ref for receipt in of]),
-            "occurred_at": ("timestamptz", [receipt.occurred_at for receipt in of]),
-            "received_at": ("timestamptz", [callback.received_at] * count),
-            "body_blob": ("uuid", [body_blob] * count),
-            "sealed": ("bytea", sealed),
+            "attempt_id": ("uuid", [receipt.attempt_id for receipt in receipts]),
+            "person_id": ("uuid", [one.owner.person_id for one in found]),
+            "matter_id": ("uuid", [one.owner.matter_id for one in found]),
+            "carrier": ("text", [one.arrival.carrier for one in found]),
+            "dedupe": ("bytea", [digest(receipt.dedupe.encode()) for receipt in receipts]),
+            "word": ("text", [identifier(receipt.carrier_word) or UNREADABLE for receipt in receipts]),
+            "event": ("text", [receipt.event.value if receipt.event else None for receipt in receipts]),
+            "reason": ("text", [receipt.reason.value if receipt.reason else None for receipt in receipts]),
+            "carrier_code": ("text", [identifier(receipt.carrier_code) for receipt in receipts]),
+            "carrier_ref": ("text", [identifier(receipt.carrier_ref) for receipt in receipts]),
+            "occurred_at": ("timestamptz", [_moment(one) for one in found]),
+            "received_at": ("timestamptz", [one.arrival.callback.received_at for one in found]),
+            "body_blob": ("uuid", [bodies.get(one.part) for one in found]),
+            "sealed": ("bytea", [_seal(one, receipt_id) for one, receipt_id in zip(found, ids, strict=True)]),
         },
         on_conflict_do_nothing=True,
         returning="receipt_id",
     )
-    if body_blob is not None and not added:  # said before, word for word: nothing points to this copy
-        _forget_bodies(tx, [body_blob])
-    return len(added), count - len(added), strays
+    new = {receipt_id for (receipt_id,) in added}
+    return [receipt_id in new for receipt_id in ids]
 
 
-def _owners(tx: Tx, attempt_ids: set[UUID], carrier: str) -> dict[UUID | None, Row[tuple[UUID, UUID, UUID]]]:
-    rows = tx.conn.execute(
-        text(
-            "select attempt_id, person_id, matter_id from attempt"
-            " where agency_id = :agency and attempt_id = any(:ids) and carrier = :carrier"
-        ),
-        {"agency": tx.agency_id, "ids": list(attempt_ids), "carrier": carrier},
-    )
-    return {row.attempt_id: row for row in rows}
+def _seal(one: _Found, receipt_id: UUID) -> bytes:
+    value = whole_request(one.arrival.callback) if one.arrival.is_alone else one.receipt.raw
+    return one.cipher.seal(value, "receipt.sealed", receipt_id)
 
 
-def _keep_body(tx: Tx, callback: Callback, *, vault: Vault) -> UUID:
-    dek_id = uuid4()
-    cipher = vault.make(tx, [dek_id], "carrier_body")[dek_id]
-    files = [(dek_id, cipher, whole_request(callback))]
-    return put_blobs(tx, files, purpose="carrier_body", media_type="application/json", now=callback.received_at)[0]
-
-
-def _forget_bodies(tx: Tx, blob_ids: Sequence[UUID]) -> None:
-    """Delete bodies with their keys; each person's own part stays."""
-    values = {"agency": tx.agency_id, "blobs": list(blob_ids)}
-    tx.conn.execute(
-        text("update receipt set body_blob = null where agency_id = :agency and body_blob = any(:blobs)"), values
-    )
-    dek_ids = tx.conn.execute(
-        text("delete from blob where agency_id = :agency and blob_id = any(:blobs) returning dek_id"), values
-    ).scalars()
-    tx.conn.execute(
-        text("delete from dek where agency_id = :agency and dek_id = any(:deks)"), values | {"deks": list(dek_ids)}
-    )
-
-
-def forget_old_bodies(tx: Tx, *, now: datetime) -> int:
-    """Delete a handful of bodies that have been kept for their time; returns how many there were."""
-    old = text(
-        "select blob_id from blob where agency_id = :agency and purpose = 'carrier_body' and created_at < :end"
-        " order by created_at limit :limit for update skip locked"
-    )
-    values = {"agency": tx.agency_id, "end": now - BODIES_KEPT, "limit": BATCH}
-    blob_ids = tx.conn.execute(old, values).scalars().all()
-    if blob_ids:
-        _forget_bodies(tx, blob_ids)
-    return len(blob_ids)
-
-
-def forget_old_callbacks(db: Database, *, now: datetime) -> int:
-    """Delete what carriers sent about several people or about nobody, after its time; returns how much there was."""
-    count = forget_old_quarantine(db, now=now)
-    for agency_id in all_agencies(db):
-        taken = BATCH
-        while taken == BATCH:
-            with db.transaction(agency_id) as tx:
-                taken = forget_old_bodies(tx, now=now)
-            count += taken
-    return count
-
-
-def apply_receipts(tx: Tx, *, vault: Vault, now: datetime) -> int:
-    """Apply a batch of stored receipts in the order they came; returns how many were taken."""
-    rows = tx.conn.execute(
-        text(
-            "select receipt_id, attempt_id, person_id, matter_id, carrier, word, event, reason, carrier_code,"
-            " carrier_ref, occurred_at, sealed from receipt where agency_id = :agency and applied_at is null"
-            " order by received_at, receipt_id limit :limit for update skip locked"
-        ),
-        {"agency": tx.agency_id, "limit": BATCH},
-    ).all()
-    if not rows:
-        return 0
-    ciphers = vault.surviving(tx, {row.person_id for row in rows})
-    by_matter: dict[UUID, list[Change]] = defaultdict(list)
-    for row in rows:
-        if row.event is not None and row.person_id in ciphers:
-            by_matter[row.matter_id].append(_change(row, ciphers[row.person_id]))
-    statuses = {}
-    for matter_id in sorted(by_matter):
-        statuses.update(record(tx, matter_id, by_matter[matter_id], now=now))
-    results = [
-        (row.receipt_id, statuses[row.attempt_id].value if row.event and row.attempt_id in statuses else "no-change")
-        for row in rows
-    ]
-    _mark(tx, results, now=now)
-    return len(rows)
-
-
-def _change(row: Row[tuple[object, ...]], cipher: Cipher) -> Change:
-    return Change(
-        row.attempt_id,
-        AttemptEvent(row.event),
-        Actor(ActorKind.CARRIER, row.carrier),
-        reason=Reason(row.reason) if row.reason else None,
-        carrier_code=row.carrier_code,
-        carrier_ref=row.carrier_ref,
-        occurred_at=row.occurred_at,
-        more={"receipt": str(row.receipt_id)},
-        values=_proof(row, cipher),
-        cipher=cipher,
-    )
-
-
-def _proof(row: Row[tuple[object, ...]], cipher: Cipher) -> dict[str, bytes]:
-    """What the ledger commits to; nothing when it was spoilt: what it said counts, and holds up nobody else's."""
-    try:
-        return {"receipt": cipher.open(row.sealed, "receipt.sealed", row.receipt_id)}
-    except Sealed:
-        return {}
-
-
-def _mark(tx: Tx, results: Iterable[tuple[UUID, str]], *, now: datetime) -> None:
-    ids, words = zip(*results, strict=True)
-    tx.conn.execute(
-        text(
-            "update receipt r set applied_at = :now, result = u.result"
-            " from unnest(cast(:ids as uuid[]), cast(:words as text[])) u(receipt_id, result)"
-            " where r.agency_id = :agency and r.receipt_id = u.receipt_id"
-        ),
-        {"agency": tx.agency_id, "now": now, "ids": list(ids), "words": list(words)},
-    )
-
-
-def some_receipt_waits(tx: Tx) -> bool:
-    """True while a stored receipt has not been applied."""
-    waiting = text("select from receipt where agency_id = :agency and applied_at is null limit 1")
-    return tx.conn.execute(waiting, {"agency": tx.agency_id}).first() is not None
+def _moment(one: _Found) -> datetime | None:
+    at = one.receipt.occurred_at
+    return at if at is not None and EARLIEST <= at <= one.arrival.callback.received_at + LATEST_AHEAD else None

@@ -1,16 +1,18 @@
 """Stopping is anyone's and immediate; sending again takes two officers."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, text, update
 
 from notifier.carriers import CARRIERS
-from notifier.core.errors import Conflict, Forbidden, Invalid
+from notifier.core.errors import Conflict, Forbidden, Invalid, NotFound
 from notifier.core.events import EventType
 from notifier.core.ledger import Json
-from notifier.core.model import Channel, KeyKind
+from notifier.core.model import Channel, KeyKind, Mode
 from notifier.store import tables as t
 from notifier.store.engine import Tx
 from notifier.store.ledger import append, draft
@@ -26,6 +28,21 @@ class Stop:
     stop_id: UUID
     matter_id: UUID | None
     channel: Channel | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopRead:
+    """A stop in force. `matter_id` is None when it holds for the whole agency."""
+
+    stop_id: UUID
+    scope: str
+    matter_id: UUID | None
+    channel: str | None
+    carrier: str | None
+    reason: str
+    placed_at: datetime
+    placed_by: UUID
+    lift_proposed_by: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +102,25 @@ def place_stop(
     return Stop(stop_id, matter_id, channel)
 
 
-def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: datetime) -> Lift:
+def lift_stops(
+    tx: Tx, matter_id: UUID | None, *, only: Collection[UUID] | None = None, principal: Principal, now: datetime
+) -> Lift:
     """Propose to send again, and confirm what another officer proposed: two humans, the second with a personal key.
 
     Each stop counts by itself, so that a stop placed after a proposal does not need a third officer. `matter_id` None
-    is about the stops of the whole agency.
+    is about the stops of the whole agency; `only` names some of those in force.
 
     Raises:
-        NotFound: `unknown-matter`.
+        NotFound: `unknown-matter`, `unknown-stop`.
         Conflict: `not-stopped`.
         Forbidden: `second-officer-needed`, `personal-key-needed`; `mode-mismatch`: a test key sets nothing live going.
     """
     principal.require(Scope.SENDING_STOP)
     if matter_id is not None:
         find_matter(tx, matter_id, principal)
-    in_force = tx.conn.execute(
-        select(t.stop)
-        .where(t.stop.c.lifted_at.is_(None), t.stop.c.matter_id.is_not_distinct_from(matter_id))
-        .order_by(t.stop.c.stop_id)
-        .with_for_update()
-    ).all()
-    if not in_force:
-        raise Conflict("not-stopped", "Nothing is stopped here.")
+    elif principal.mode is Mode.TEST:
+        _require_no_live_matter(tx)
+    in_force = _hold(tx, matter_id, only)
     new = [stop for stop in in_force if stop.lift_proposed_by is None]
     others = [stop for stop in in_force if stop.lift_proposed_by not in {None, principal.officer_id}]
     if not new and not others:
@@ -129,8 +143,56 @@ def lift_stops(tx: Tx, matter_id: UUID | None, *, principal: Principal, now: dat
     return Lift("running", tuple(stop.stop_id for stop in others))
 
 
+def _hold(tx: Tx, matter_id: UUID | None, only: Collection[UUID] | None) -> list[Row[Any]]:
+    """The stops to lift, held until this transaction ends."""
+    in_force = tx.conn.execute(
+        select(t.stop)
+        .where(t.stop.c.lifted_at.is_(None), t.stop.c.matter_id.is_not_distinct_from(matter_id))
+        .order_by(t.stop.c.stop_id)
+        .with_for_update()
+    ).all()
+    if not in_force:
+        raise Conflict("not-stopped", "Nothing is stopped here.")
+    named = {stop.stop_id for stop in in_force} if only is None else set(only)
+    if not named <= {stop.stop_id for stop in in_force}:
+        raise NotFound("unknown-stop", "A stop that was named is not in force here.")
+    return [stop for stop in in_force if stop.stop_id in named]
+
+
+def _require_no_live_matter(tx: Tx) -> None:
+    live = select(t.matter.c.matter_id).where(t.matter.c.mode == Mode.LIVE.value).limit(1)
+    if tx.conn.execute(live).first() is not None:
+        raise Forbidden("mode-mismatch", "A stop of the whole agency holds live matters too: use a live key.")
+
+
 def _append(
     tx: Tx, matter_id: UUID | None, event: EventType, data: dict[str, Json], principal: Principal, now: datetime
 ) -> None:
     at = now if matter_id is None else legal_now(tx, matter_id, now)
     append(tx, matter_id or tx.agency_id, [draft(event, principal.actor, data)], at=at)
+
+
+_STOPS: Final = (
+    "select stop_id, scope, matter_id, channel, carrier, reason, placed_at, placed_by, lift_proposed_by"
+    " from stop where agency_id = :agency and lifted_at is null and ({which}) order by placed_at, stop_id"
+)
+
+
+def stops_in_force(tx: Tx, matter_id: UUID) -> list[StopRead]:
+    """The stops that keep this matter's messages back: its own and those of the whole agency."""
+    which = text(_STOPS.format(which="matter_id is null or matter_id = :matter"))
+    return [StopRead(*row) for row in tx.conn.execute(which, {"agency": tx.agency_id, "matter": matter_id})]
+
+
+def agency_stops(tx: Tx, *, principal: Principal) -> list[StopRead]:
+    """The stops that hold in the whole agency, oldest first; raises Forbidden `scope-missing`."""
+    principal.require(Scope.MATTER_READ)
+    rows = tx.conn.execute(text(_STOPS.format(which="matter_id is null")), {"agency": tx.agency_id})
+    return [StopRead(*row) for row in rows]
+
+
+def stopped_channels(stops: Sequence[StopRead]) -> frozenset[Channel]:
+    """The channels that these stops keep back; one that names no channel keeps back all."""
+    if any(stop.channel is None for stop in stops):
+        return frozenset(Channel)
+    return frozenset(Channel(stop.channel) for stop in stops if stop.channel)

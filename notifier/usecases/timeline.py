@@ -14,8 +14,11 @@ from uuid import UUID
 from sqlalchemy import text
 
 from notifier.core.events import EventType
-from notifier.core.model import Channel
+from notifier.core.flags import FLAG_MEANING
+from notifier.core.inbound import INBOUND_MEANING
+from notifier.core.model import Channel, ContactFlag, InboundKind, Resolution, TaskKind
 from notifier.core.status import PROOF, AttemptStatus, Proof
+from notifier.core.tasks import RESOLUTION_MEANING, TASK_MEANING
 from notifier.store.engine import Tx
 
 T = EventType
@@ -40,7 +43,9 @@ MEANING: Final[Mapping[EventType, str]] = MappingProxyType(
         T.PERSON_SPLIT: "One row turned out to be two people.",
         T.RECIPIENT_NAMED: "Somebody was named to be written to for the person.",
         T.CONTACT_ADDED: "A way to reach the person was added.",
-        T.CONTACT_FLAGGED: "A way to reach the person was marked.",
+        T.CONTACT_FLAGGED: "It was learned that nothing should be sent to a contact point any more.",
+        T.CONTACT_FLAG_LIFTED: "A contact point may be written to again. Nothing is sent by that alone.",
+        T.INBOUND_RECEIVED: "The person, or whoever has their number, sent us a message.",
         T.SEARCH_PERFORMED: "A better address was looked for.",
         T.NOTICE_ORDERED: "An officer approved that the person is told.",
         T.NOTICE_VIEWED: "The notice was opened with the person's code.",
@@ -66,6 +71,7 @@ MEANING: Final[Mapping[EventType, str]] = MappingProxyType(
         T.WINDOW_CLOSED: "The time to object ended.",
         T.OBJECTION_RECEIVED: "The person objected.",
         T.OBJECTION_DECIDED: "The objection was decided.",
+        T.ATTEMPT_WITHDRAWN: "It was taken back before it was mailed, and its paper destroyed.",
         T.OBJECTION_WITHDRAWN: "The objection was withdrawn.",
         T.WAIVER_GIVEN: "The person agreed to the release.",
         T.NONDISCLOSURE_ENTERED: "Telling the person was forbidden or asked to be.",
@@ -79,12 +85,13 @@ MEANING: Final[Mapping[EventType, str]] = MappingProxyType(
 """One plain sentence for everything that can happen to one person."""
 
 RECEIPT_WAITS: Final = "A carrier's receipt came in and waits to be read."
+SENT_ONCE_MORE: Final = "Nobody knows whether an earlier try went out, so it is sent once more: it may come twice."
 OTHERWISE: Final = "Something about this person was recorded."
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened. `proves` is a level P0 to P5 where it is about a message."""
+    """One thing that happened. `proves` is a level P0 to P5 where it is about a message, `flag` a contact point's."""
 
     at: datetime
     what: str
@@ -100,6 +107,12 @@ class Entry:
     status: str | None = None
     proof: Proof | None = None
     proves: str | None = None
+    contact_id: UUID | None = None
+    flag: str | None = None
+    due_at: datetime | None = None
+    task_id: UUID | None = None
+    linked_from: UUID | None = None  # the attempt that this one repeats
+    duplicate_possible: bool = False  # the person may have had the message twice
 
 
 def read_timeline(tx: Tx, person_id: UUID, *, channels: Mapping[UUID, str]) -> list[Entry]:
@@ -137,7 +150,7 @@ def _entry(
     return Entry(
         at=datetime.fromisoformat(leaf["at"]),
         what=kind.value,
-        meaning=MEANING.get(kind, OTHERWISE),
+        meaning=_meaning(kind, data),
         actor_kind=leaf["actor"]["kind"],
         actor_id=leaf["actor"]["id"],
         attempt_id=attempt_id,
@@ -149,7 +162,28 @@ def _entry(
         status=data.get("status"),
         proof=proof,
         proves=None if proof is None else PROVES[proof],
+        contact_id=UUID(data["contact"]) if "contact" in data else None,
+        flag=data.get("flag"),
+        due_at=datetime.fromisoformat(data["due"]) if "due" in data else None,
+        task_id=UUID(data["task"]) if "task" in data else None,
+        linked_from=UUID(data["linked_from"]) if "linked_from" in data else None,
+        duplicate_possible=bool(data.get("duplicate_possible")),
     )
+
+
+def _meaning(kind: EventType, data: Mapping[str, Any]) -> str:
+    """The sentence; what was learned of a contact point, and what somebody wrote, say the most."""
+    if kind is T.CONTACT_FLAGGED:
+        return FLAG_MEANING[ContactFlag(data["flag"])]
+    if kind is T.INBOUND_RECEIVED:
+        return INBOUND_MEANING[InboundKind(data["kind"])]
+    if kind is T.TASK_OPENED:
+        return TASK_MEANING[TaskKind(data["kind"])]
+    if kind is T.TASK_DONE:
+        return RESOLUTION_MEANING[Resolution(data["resolution"])]
+    if kind is T.ATTEMPT_ORDERED and data.get("duplicate_possible"):
+        return SENT_ONCE_MORE
+    return MEANING.get(kind, OTHERWISE)
 
 
 def _proof(channel: str | None, status: str | None) -> Proof | None:

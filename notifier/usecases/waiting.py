@@ -1,4 +1,4 @@
-"""When something is next due: the one rule behind every `next_at`."""
+"""When something is next due: the rule behind every `next_at`, beside the time at which a plan is next looked at."""
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -12,7 +12,7 @@ Silence = Mapping[str, timedelta]
 
 # For an attempt `a`: whether a stop keeps it back. A closed batch is kept back until it is declared mailed.
 IS_HELD: Final = """
-(a.channel = any(:stopped) and (a.status = 'planned' or a.status = 'handed_over' and a.channel = 'letter'))
+(a.channel = any(:stopped) and (a.status = 'planned' or a.status = 'handed_over' and a.carrier = 'mailroom_letter'))
 """
 
 # For an attempt `a` of a matter `m`: when it is to be sent, its worker's lease ends, or its carrier counts as silent by
@@ -22,7 +22,8 @@ case
   when {IS_HELD} then null
   when a.status = 'planned' then a.due_at
   when a.status = 'sending' then a.lease_until
-  when a.status = 'accepted' or a.status = 'handed_over' and a.channel <> 'letter'
+  when a.status = 'unknown' then a.check_at
+  when a.status = 'accepted' or a.status = 'handed_over' and a.carrier <> 'mailroom_letter'
   then a.handed_over_at - m.clock_offset + (
     select w.silence from unnest(cast(:carriers as text[]), cast(:silences as interval[])) w(carrier, silence)
     where w.carrier = a.carrier)

@@ -1,6 +1,7 @@
 """What carriers tell us is proved, kept and answered; nothing they or others send makes us fail."""
 
 import json
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,14 +22,16 @@ from sqlalchemy import text
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped] # it ships no types
 from werkzeug.test import TestResponse
 
-from notifier.callbacks.routes import as_received
+from notifier.callbacks.intake import as_received
 from notifier.carriers.base import Callback, CarrierReceipt
 from notifier.service import Service
-from notifier.usecases.receipts import apply_receipts
-from notifier.web import create_app
+from notifier.store.engine import Database
+from notifier.usecases.applying import apply_receipts
+from notifier.web import HEADERS, create_app
 from tests.api.calling import Caller, open_matter, person
 from tests.api.conftest import PUBLIC, SIGNING_KEY, TWILIO_TOKEN
 from tests.installation import NOW, Office
+from tests.sandbox import wait_for
 
 SMS = "/callbacks/twilio_sms"
 EMAIL = "/callbacks/sendgrid_email"
@@ -260,3 +264,105 @@ def test_the_signed_address_is_the_public_one_as_it_came(environ: dict[str, str]
     callback = as_received(given_environ, base_url="https://public.example/n", now=NOW)
     assert callback.url == f"https://public.example/n{url}"
     assert callback.headers["x-twilio-signature"] == "s"
+
+
+# What a carrier is told when we cannot keep it, and what it is told when we can.
+
+
+def test_without_a_database_the_carrier_is_asked_to_come_again(
+    service: Service, office: Office, sent: dict[str, str]
+) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:9/none")
+    client = create_app(replace(service, db=nowhere)).test_client()
+    path, fields = twilio_path(office, sent["sms"]), {"MessageSid": "SM" + "5" * 32, "MessageStatus": "delivered"}
+    answer = from_twilio(client, path, **fields)
+    nowhere.close()
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert apply(service, office) == 0
+    assert from_twilio(create_app(service).test_client(), path, **fields).status_code == 204
+    assert apply(service, office) == 1
+
+
+def test_callbacks_whose_connection_is_cut_in_the_middle_are_answered_after_a_commit(
+    app: Flask, service: Service, office: Office, sent: dict[str, str]
+) -> None:
+    url, path = str(service.settings.database_url), twilio_path(office, sent["sms"])
+    statuses: list[int] = []
+
+    def call(number: int) -> None:
+        fields = {"MessageSid": f"SM{number:032x}", "MessageStatus": "delivered"}
+        statuses.append(from_twilio(app.test_client(), path, **fields).status_code)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(8)]
+    with psycopg.connect(url) as other:
+        other.execute("lock table receipt in exclusive mode")
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: cut_who_waits(url) == 1, 10)
+        assert statuses == []
+    for thread in threads:
+        thread.join(10)
+    assert statuses == [204] * 8
+    assert apply(service, office) == 8
+
+
+def cut_who_waits(url: str) -> int:
+    """Cut the connections that wait for a lock; returns how many there were."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity"
+            " where datname = current_database() and wait_event_type = 'Lock'"
+        ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def test_a_callback_that_is_kept_is_counted_and_answered_like_everything_else(
+    client: FlaskClient, office: Office, sent: dict[str, str]
+) -> None:
+    counted = 'notifier_http_requests_total{method="POST",route="/callbacks/<carrier>",status="204"}'
+    before = count_of(client, counted)
+    answer = from_twilio(client, twilio_path(office, sent["sms"]), MessageSid="SM" + "6" * 32, MessageStatus="sent")
+    refused = client.post(SMS)
+    assert (answer.status_code, refused.status_code) == (204, 403)
+    assert count_of(client, counted) == before + 1
+    for name in (*HEADERS, "Content-Security-Policy", "Strict-Transport-Security"):
+        assert answer.headers[name] == refused.headers[name]
+    assert UUID(answer.headers["X-Request-Id"]).version == 4
+
+
+def count_of(client: FlaskClient, series: str) -> float:
+    lines = client.get("/metrics").get_data(as_text=True).splitlines()
+    return sum(float(line.removeprefix(series)) for line in lines if line.startswith(series))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_carriers_only_post(method: str, client: FlaskClient) -> None:
+    answer = client.open(SMS, method=method)
+    assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (405, {"OPTIONS", "POST"})
+
+
+def test_a_doorbell_that_hangs_holds_up_one_answer_and_not_the_others(
+    service: Service, office: Office, sent: dict[str, str]
+) -> None:
+    hangs, path = threading.Event(), twilio_path(office, sent["sms"])
+    app = create_app(replace(service, ring=lambda _: assert_true(hangs.wait(30))))
+    statuses: list[int] = []
+
+    def call(number: int) -> None:
+        fields = {"MessageSid": f"SM{number:032x}", "MessageStatus": "delivered"}
+        statuses.append(from_twilio(app.test_client(), path, **fields).status_code)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(statuses) == 5, 10)
+    hangs.set()
+    for thread in threads:
+        thread.join(10)
+    assert statuses == [204] * 6
+    assert apply(service, office) == 6
+
+
+def assert_true(is_so: bool) -> None:  # noqa: FBT001 - it is asserted
+    assert is_so

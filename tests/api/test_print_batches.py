@@ -1,13 +1,16 @@
 """What the mailroom prints can be fetched, and an officer says when it was mailed."""
 
+import csv
 from collections.abc import Callable
-from io import BytesIO
+from io import BytesIO, StringIO
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 from pypdf import PdfReader
 
 from notifier.core.model import KeyKind, Mode
+from notifier.core.pieces import piece_number
 from notifier.service import Service
 from notifier.usecases.access import create_key
 from notifier.usecases.letters import Mailroom, compose_letters
@@ -107,3 +110,102 @@ def test_a_live_key_sees_no_test_batch(batch: str, client: FlaskClient, service:
     assert live.get(f"/v1/print-batches/{batch}/pdf").get_json()["code"] == "unknown-print-batch"
     answer = live.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
     assert (answer.status_code, answer.get_json()["code"]) == (403, "mode-mismatch")
+
+
+def pieces_of(batch: str, approver: Caller) -> list[str]:
+    rows = csv.DictReader(StringIO(approver.get(f"/v1/print-batches/{batch}/manifest").text.removeprefix("\ufeff")))
+    return [row["piece_id"] for row in rows]
+
+
+def test_a_batch_is_voided_and_its_letters_are_in_the_next(batch: str, approver: Caller) -> None:
+    voided = approver.post(f"/v1/print-batches/{batch}/void", {})
+    assert (voided.status_code, voided.get_json()["pieces"], voided.get_json()["left"]) == (200, 2, 0)
+    again = approver.post(f"/v1/print-batches/{batch}/void", {})
+    assert (again.status_code, again.get_json()["code"]) == (409, "already-voided")
+    assert approver.get(f"/v1/print-batches/{batch}/pdf").get_json()["code"] == "batch-voided"
+    (listed,) = approver.get("/v1/print-batches").get_json()["batches"]
+    assert (listed["withdrawn"], listed["red"], listed["mailed_on"]) == (2, False, None)
+    assert listed["voided_at"] is not None
+
+
+def test_a_single_piece_is_withdrawn_by_its_number(batch: str, approver: Caller) -> None:
+    first, _ = pieces_of(batch, approver)
+    number = piece_number(UUID(hex=first))
+    voided = approver.post(f"/v1/print-batches/{batch}/void", {"pieces": [number]})
+    assert voided.get_json() == {"batch_id": batch, "pieces": 1, "left": 1}
+    twice = approver.post(f"/v1/print-batches/{batch}/void", {"pieces": [number]})
+    assert (twice.status_code, twice.get_json()["code"]) == (422, "not-in-batch")
+    assert [error["pointer"] for error in twice.get_json()["errors"]] == ["/pieces/0"]
+    mailed = approver.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    assert (mailed.get_json()["pieces"], mailed.get_json()["withdrawn"]) == (1, 1)
+
+
+def test_mail_that_came_back_is_scanned_in(batch: str, machine: Caller, approver: Caller) -> None:
+    first, second = pieces_of(batch, approver)
+    approver.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})
+    new_home = {"lines": ["200 Sample Avenue"], "city": "Boulder", "region": "CO", "postal_code": "80301"}
+    scans = [
+        {
+            "piece": f"{first.upper()}-1",
+            "reason": "FOE",
+            "returned_on": "2026-11-22",
+            "forwarding_address": new_home,
+        },
+        {"piece": piece_number(UUID(hex=second)), "reason": "REF", "returned_on": "2026-11-22"},
+        {"piece": "f" * 32, "reason": "ANK", "returned_on": "2026-11-22"},
+    ]
+    answer = approver.post("/v1/returned-mail", {"pieces": scans})
+    assert answer.status_code == 200, answer.get_json()
+    moved, refused, unknown = answer.get_json()["pieces"]
+    assert (moved["result"], moved["defeats"], moved["next_step"]) == ("recorded", True, "follow_label")
+    assert moved["remailed_as"] is not None
+    assert (refused["defeats"], refused["remailed_as"]) == (False, None)
+    assert (unknown["result"], unknown["attempt_id"]) == ("unknown_letter", None)
+    matter = machine.get("/v1/matters").get_json()["matters"][0]["matter_id"]
+    assert machine.get(f"/v1/matters/{matter}").get_json()["attempts"] == {"letter": {"returned": 2, "planned": 1}}
+    again = approver.post("/v1/returned-mail", {"pieces": scans[:1]}).get_json()["pieces"]
+    assert again == [moved | {"result": "known"}]
+
+
+@pytest.mark.parametrize(
+    ("scan", "pointer"),
+    [
+        ({"piece": "12345-67890-12344"}, "/pieces/0/piece"),
+        ({"reason": "BECAUSE"}, "/pieces/0/reason"),
+        ({"returned_on": "2026-11-31"}, "/pieces/0/returned_on"),
+        ({"forwarding_address": {"lines": ["nowhere"]}}, "/pieces/0/forwarding_address"),
+    ],
+)
+def test_a_scan_that_cannot_be_read_is_pointed_at_and_nothing_is_stored(
+    scan: dict[str, object], pointer: str, batch: str, approver: Caller, count_rows: Counts
+) -> None:
+    (first, _), before = pieces_of(batch, approver), count_rows()
+    line = {"piece": first, "reason": "ANK", "returned_on": "2026-11-22"} | scan
+    answer = approver.post("/v1/returned-mail", {"pieces": [line]})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.get_json()["errors"]] == [pointer]
+    assert "12345" not in answer.text.replace(pointer, "")
+    assert count_rows() == before
+
+
+def test_a_machine_key_says_nothing_for_the_mailroom(batch: str, machine: Caller) -> None:
+    scan = {"piece": "f" * 32, "reason": "ANK", "returned_on": "2026-11-22"}
+    for path, body in (
+        (f"/v1/print-batches/{batch}/void", {}),
+        ("/v1/returned-mail", {"pieces": [scan]}),
+        (f"/v1/letters/{batch}/delivered", {"delivered_on": "2026-11-22", "signature": "addressee"}),
+    ):
+        answer = machine.post(path, body)
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "scope-missing")
+
+
+def test_only_a_certified_letter_has_a_receipt(batch: str, approver: Caller) -> None:
+    body = {"delivered_on": "2026-11-22", "signature": "addressee"}
+    first, _ = pieces_of(batch, approver)
+    answer = approver.post(f"/v1/letters/{UUID(hex=first)}/delivered", body)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "not-certified")
+    answer = approver.post(f"/v1/letters/{batch}/delivered", body)
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "unknown-letter")
+    labels = {"mailed_on": "2026-11-22", "certified": [{"piece": first, "article": "9400111202555842332669"}]}
+    answer = approver.post(f"/v1/print-batches/{batch}/mailed", labels)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "articles-wrong")

@@ -10,8 +10,11 @@ from flask.testing import FlaskClient
 from redis import Redis
 from sqlalchemy import text
 
+from notifier.bootstrap import open_breaker
+from notifier.core.breaker import Permit
 from notifier.service import Service
 from notifier.store.engine import Database
+from notifier.usecases.backlog import BacklogWatch
 from notifier.web import create_app
 from tests.api.calling import Caller, ndjson, open_matter, person
 
@@ -65,6 +68,27 @@ def test_metrics_count_and_name_nobody(client: FlaskClient, machine: Caller, app
         assert f"\nnotifier_{gauge} " in shown.text
     assert matter not in shown.text
     assert "Canary" not in shown.text
+
+
+def test_metrics_say_which_carrier_is_left_alone(service: Service, client: FlaskClient) -> None:
+    gauge = 'notifier_carrier_breaker{carrier="twilio_sms"}'
+    service.redis.delete("notifier:breaker:twilio_sms")
+    assert gauge not in client.get("/metrics").text  # nobody can tell
+    breaker = open_breaker(service.redis, "twilio_sms")
+    breaker.tell(Permit.ALL, worked=False, failed=100)
+    assert f"{gauge} 1.0" in client.get("/metrics").text
+    breaker.tell(Permit.ALL, worked=True, failed=0)
+    assert f"{gauge} 0.0" in client.get("/metrics").text
+    service.redis.delete("notifier:breaker:twilio_sms")
+
+
+def test_counting_that_takes_long_is_not_done_again_at_once(service: Service) -> None:
+    times = iter([0.0, 0.3, 0.3, 1.0, 6.4, 6.5, 6.5, 6.6])  # what the clock shows, one look after the other
+    watch = BacklogWatch(service.db, clock=lambda: next(times))
+    first = watch.read(now=service.now())
+    assert watch.read(now=service.now()) is first  # 0.7 s later: it took 0.3 s
+    cheap = watch.read(now=service.now())
+    assert cheap is not first  # 6.1 s later
 
 
 @pytest.mark.parametrize(

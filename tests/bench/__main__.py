@@ -12,25 +12,31 @@ import sys
 import time
 from collections.abc import Sequence
 
+from notifier.doorbell import QUEUES
 from notifier.servers.errors import CannotStart
 from tests.bench.house import House, open_house
+from tests.bench.large import LARGE
+from tests.bench.processes import peak_megabytes
 from tests.bench.report import JSON_FILE, Report, conditions, write_docs
 from tests.bench.runs import MOST_ROUNDS, RATIOS, RUNS, Run, warm_up
 from tests.bench.watch import WentWrong
 from tests.sandbox import ROOT
 
+ALL = (*RUNS, *LARGE)
+OF_ALL = {"worker_peak_mb": "MB"}
+
 
 def main(words: Sequence[str]) -> int:
     """Measure and report."""
     asked = _parser().parse_args(words)
-    chosen = [run for run in RUNS if asked.only is None or asked.only in run.keys]
+    chosen = [run for run in ALL if asked.only in {None, *OF_ALL} or asked.only in run.keys]
     if not chosen:
-        sys.stderr.write(f"no such key; there are: {', '.join(key for run in RUNS for key in run.keys)}\n")
+        sys.stderr.write(f"no such key; there are: {', '.join(key for run in ALL for key in run.keys)}\n")
         return 2
     if asked.write_docs and (asked.only or asked.people):
         sys.stderr.write("only the whole bench goes into the docs\n")
         return 2
-    report = Report({key: unit for run in chosen for key, unit in run.keys.items()}, RATIOS)
+    report = Report({key: unit for run in chosen for key, unit in run.keys.items()} | OF_ALL, RATIOS)
     began, load_before = time.monotonic(), os.getloadavg()[0]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # so that everything we started is ended
     with open_house() as house:
@@ -58,17 +64,24 @@ def _measure(
     for run in itertools.chain.from_iterable(turns):
         count = run.people if people is None else people if run.is_large else min(run.people, people)
         outcome = run.measure(house, count)
-        report.add(outcome.figures, outcome.spent)
+        report.add({**outcome.figures, "worker_peak_mb": _largest_worker(house)}, outcome.spent)
         shown = ", ".join(f"{key} {outcome.figures[key]:.3g}" for key in run.keys)
         sys.stderr.write(f"{run.name}: {shown}\n")
         loads.append(os.getloadavg()[0])
     return loads
 
 
+def _largest_worker(house: House) -> float:
+    """The most memory that a worker had resident since it began."""
+    return max(peak_megabytes(pid) for queue in QUEUES for pid in house.meter.members(queue))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a whole installation.")
     parser.add_argument("--rounds", type=_count, help="do every run so many times")
-    parser.add_argument("--people", type=_count, help="so many on the long list, and at most so many in the small runs")
+    parser.add_argument(
+        "--people", type=_count, help="so many on the long lists, and at most so many in the small runs"
+    )
     parser.add_argument("--only", metavar="KEY", help="only the run that gives this key")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     return parser

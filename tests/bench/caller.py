@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from tests.installation import DEMAND
 
-SECONDS = 600
+SECONDS = 3600
 NDJSON = "application/x-ndjson"
 
 
@@ -36,6 +36,15 @@ class Caller:
     def approve(self, matter_id: str) -> dict[str, Any]:
         """The second officer's word."""
         return self._post(f"/v1/matters/{matter_id}/approve", self.approver, b"{}")
+
+    def stop(self, matter_id: str) -> None:
+        """Nothing of this matter is sent from now on."""
+        self._post(f"/v1/matters/{matter_id}/stop", self.uploader, b"{}")
+
+    def resume(self, matter_id: str) -> None:
+        """One officer proposes to go on, the other confirms."""
+        for officer in (self.uploader, self.approver):
+            self._post(f"/v1/matters/{matter_id}/resume", officer, b"{}")
 
     def is_ready(self) -> bool:
         """Whether the web process serves."""

@@ -1,5 +1,6 @@
 """A whole installation as production runs it, on this machine: durable PostgreSQL, Redis, Gunicorn, a worker for each
-queue, the clock; and the sandbox in the place of the carriers, on one core.
+queue, the clock; and the sandbox in the place of the carriers, on one core. Text messages go to it by plain HTTP, as in
+the bare loop beside them, and emails over TLS.
 """
 
 import os
@@ -40,6 +41,7 @@ START_SECONDS = 60
 POLL_SECONDS = 0.05
 OURS = ("postgres", "redis", "web", *QUEUES, "clock")
 SANDBOX = "sandbox"
+CERTIFICATE = "sandbox.pem"
 # /tmp may be memory, on which a flush to disk costs nothing.
 DISK = Path("/var/tmp")  # noqa: S108 - a folder with a random name is made in it
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
@@ -96,7 +98,11 @@ def open_house() -> Iterator[House]:
         port = _free_port()
         public = f"http://{HOST}:{port}"
         sandbox = stack.enter_context(
-            running_sandbox(answer_delay_ms=ANSWER_DELAY_MS, webhook_url=f"{public}/callbacks/sendgrid_email")
+            running_sandbox(
+                ca_file=folder / CERTIFICATE,
+                answer_delay_ms=ANSWER_DELAY_MS,
+                webhook_url=f"{public}/callbacks/sendgrid_email",
+            )
         )
         os.sched_setaffinity(sandbox.process_id, {max(os.sched_getaffinity(0))})
         db, vault = stack.enter_context(installation(database.url, folder / "keys"))
@@ -142,7 +148,8 @@ def _environment(folder: Path, database_url: str, redis_url: str, *, public: str
         "TWILIO_ACCOUNT_SID": sandbox.account_sid,
         "TWILIO_AUTH_TOKEN": sandbox.auth_token,
         "TWILIO_MESSAGING_SERVICE_SID": SERVICE_SID,
-        "SENDGRID_BASE_URL": sandbox.url,
+        "SENDGRID_BASE_URL": sandbox.tls_url,
+        "SSL_CERT_FILE": str(folder / CERTIFICATE),
         "SENDGRID_API_KEY": sandbox.api_key,
         "SENDGRID_FROM": sandbox.mailbox,
         "SENDGRID_WEBHOOK_PUBLIC_KEY": sandbox.public_key,

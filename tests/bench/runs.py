@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from tests.bench import floor
+from tests.bench import floor, steady
 from tests.bench.house import OURS, SANDBOX, House
 from tests.bench.people import ALL_KINDS, LANGUAGES, rows, write_list
 from tests.bench.processes import Reading, forget_peaks, peak_megabytes
 from tests.bench.watch import WentWrong
 
 THOUSAND = 1000
+RECEIPTS_PER_SECOND = 300
 HOLD_SECONDS = 1.0  # the sandbox has made its last receipt well within it
 PATIENCE = 120.0  # seconds, after which something is wrong
 SMS_LANGUAGES = ("en", "es-419")
@@ -66,10 +67,10 @@ def intake(house: House, people: int) -> Outcome:
     return Outcome(
         {
             "intake_people_per_s": people / window.at,
-            "intake_cpu_s_per_1000": _per_thousand(window, people),
+            "intake_cpu_s_per_1000": per_thousand(window, people),
             "intake_peak_mb": peak,
         },
-        {"intake": _spent(window, people)},
+        {"intake": spent(window, people)},
     )
 
 
@@ -88,10 +89,10 @@ def sms(house: House, people: int) -> Outcome:
     return Outcome(
         {
             "sms_per_s": people / window.at,
-            "sms_cpu_s_per_1000": _per_thousand(window, people),
+            "sms_cpu_s_per_1000": per_thousand(window, people),
             "sandbox_cpu_s_per_1000": THOUSAND * window.used(SANDBOX) / people,
         },
-        {"sms with receipts": _spent(window, people)},
+        {"sms with receipts": spent(window, people)},
     )
 
 
@@ -104,33 +105,59 @@ def sms_in_steps(house: House, people: int) -> Outcome:
     return Outcome(
         {
             "approve_cpu_s_per_1000": THOUSAND * approved.used("web", "postgres") / people,
-            "sms_accept_cpu_s_per_1000": _per_thousand(sent, people),
+            "sms_accept_cpu_s_per_1000": per_thousand(sent, people),
             "sms_accept_per_s": rate,
             "receipts_per_s": receipts / answered.at,
-            "receipts_cpu_s_per_1000": _per_thousand(answered, receipts),
+            "receipts_cpu_s_per_1000": per_thousand(answered, receipts),
             "floor_per_s": people / seconds,
             "floor_cpu_s_per_1000": THOUSAND * cpu_seconds / people,
             "sms_vs_floor": rate * seconds / people,
         },
         {
-            "approving": _spent(approved, people),
-            "sms without receipts": _spent(sent, people),
-            "receipts": _spent(answered, receipts),
+            "approving": spent(approved, people),
+            "sms without receipts": spent(sent, people),
+            "receipts": spent(answered, receipts),
         },
     )
 
 
+def receipts_at_a_pace(house: House, people: int) -> Outcome:
+    """Two receipts for each message, so many a second: how long an answer takes, which comes after the commit."""
+    matter_id, _ = _listed(house, people, {"phone"}, SMS_LANGUAGES)
+    house.sandbox.control(receipts="off")
+    house.caller.approve(matter_id)
+    house.until(lambda: _handed_over(house, matter_id, people), seconds=PATIENCE)
+    base_url = f"http://{house.caller.host}:{house.caller.port}"
+    attempts = house.watch.messages(matter_id)
+    signed = steady.sign(base_url, house.sandbox.auth_token, house.watch.agency_id, attempts)
+    house.rest()
+    before = house.meter.read()
+    seconds = steady.post(signed, per_second=RECEIPTS_PER_SECOND)
+    house.until(lambda: house.watch.applied(matter_id) == len(signed), seconds=PATIENCE)
+    window = house.meter.read().since(before)
+    if house.watch.statuses(matter_id) != {"delivered": people}:
+        raise WentWrong("not everybody was reached")
+    return Outcome(
+        {
+            "receipt_p50_ms": THOUSAND * seconds[len(seconds) // 2],
+            "receipt_p99_ms": THOUSAND * seconds[len(seconds) * 99 // 100],
+            "paced_receipts_cpu_s_per_1000": per_thousand(window, len(signed)),
+        },
+        {f"receipts at {RECEIPTS_PER_SECOND}/s": spent(window, len(signed))},
+    )
+
+
 def email(house: House, people: int) -> Outcome:
-    """From the approval's answer until each email was handed over; afterwards their events, two a message."""
+    """From the approval's answer until each email was handed over, by TLS; afterwards their events, two a message."""
     _, sent, answered, events = _in_steps(house, people, "email")
     return Outcome(
         {
-            "email_cpu_s_per_1000": _per_thousand(sent, people),
+            "email_cpu_s_per_1000": per_thousand(sent, people),
             "email_per_s": people / sent.at,
             "email_events_per_s": events / answered.at,
-            "email_events_cpu_s_per_1000": _per_thousand(answered, events),
+            "email_events_cpu_s_per_1000": per_thousand(answered, events),
         },
-        {"email without events": _spent(sent, people), "email events": _spent(answered, events)},
+        {"email without events": spent(sent, people), "email events": spent(answered, events)},
     )
 
 
@@ -146,11 +173,11 @@ def letter(house: House, people: int) -> Outcome:
     house.watch.require_stored(matter_id, people, people)
     return Outcome(
         {
-            "letter_cpu_s_per_1000": _per_thousand(window, pages),
+            "letter_cpu_s_per_1000": per_thousand(window, pages),
             "letter_pages_per_s": pages / window.at,
             "letter_pages_each": pages / people,
         },
-        {"letters, by page": _spent(window, pages)},
+        {"letters, by page": spent(window, pages)},
     )
 
 
@@ -196,11 +223,13 @@ def _check(house: House, matter_id: str, people: int, began: int) -> None:
     house.watch.require_one_each(matter_id, house.sandbox, after=began)
 
 
-def _per_thousand(window: Reading, units: int) -> float:
+def per_thousand(window: Reading, units: int) -> float:
+    """CPU-seconds of all that is ours for 1,000 units."""
     return THOUSAND * window.used(*OURS) / units
 
 
-def _spent(window: Reading, units: int) -> dict[str, float]:
+def spent(window: Reading, units: int) -> dict[str, float]:
+    """CPU-seconds of each part for 1,000 units."""
     return {part: THOUSAND * used / units for part, used in window.cpu.items()}
 
 
@@ -227,6 +256,13 @@ RUNS = (
         1500,
         7,
         sms_in_steps,
+    ),
+    Run(
+        "receipts_at_a_pace",
+        {"receipt_p50_ms": "ms", "receipt_p99_ms": "ms", "paced_receipts_cpu_s_per_1000": "CPU-s"},
+        1500,
+        5,
+        receipts_at_a_pace,
     ),
     Run(
         "email",

@@ -9,9 +9,10 @@ import pytest
 
 from notifier.carriers.sandbox.magic import SMS_DELIVERED, sms_plan
 from notifier.core.person_row import PersonRow, to_contacts
+from tests.bench.__main__ import ALL, OF_ALL
 from tests.bench.people import ALL_KINDS, LANGUAGES, rows
 from tests.bench.processes import Meter
-from tests.bench.report import BEGIN, END, Report, write_docs
+from tests.bench.report import BEGIN, DOCS_FILE, END, Report, write_docs
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
 
@@ -67,3 +68,10 @@ def test_everybody_on_a_small_list_can_be_reached_by_sms() -> None:
     for row in rows(2000, kinds={"phone"}, languages=("en",), odd=False):
         (point,) = to_contacts(PersonRow.model_validate(row))
         assert sms_plan(point.value) is SMS_DELIVERED
+
+
+def test_every_key_is_told_on_the_page_and_belongs_to_one_run() -> None:
+    keys = [key for run in ALL for key in run.keys] + list(OF_ALL)
+    page = DOCS_FILE.read_text("utf-8").partition(BEGIN)[0]
+    assert len(keys) == len(set(keys))
+    assert [key for key in keys if f"`{key}`" not in page] == []

@@ -26,3 +26,10 @@ def catcher() -> Iterator[Catcher]:
 def sandbox(catcher: Catcher) -> Iterator[Sandbox]:
     with running_sandbox(webhook_url=catcher.url("/callbacks/sendgrid_email")) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def tls_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One that speaks TLS too; nobody trusts it until SSL_CERT_FILE names its `ca_file`."""
+    with running_sandbox(ca_file=tmp_path_factory.mktemp("tls") / "sandbox.pem") as sandbox:
+        yield sandbox

@@ -5,16 +5,29 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import pytest
 from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from notifier.carriers.sandbox.magic import EMAIL, SMS, Answer
-from tests.sandbox import ACCOUNT_SID, API_KEY, AUTH_TOKEN, MAILBOX, NUMBER, SERVICE_SID, Catcher, Sandbox, wait_for
+from notifier.carriers.base import Callback
+from notifier.carriers.sandbox.magic import EMAIL, OUTAGES, SMS, Answer
+from tests.sandbox import (
+    ACCOUNT_SID,
+    API_KEY,
+    AUTH_TOKEN,
+    MAILBOX,
+    NUMBER,
+    SERVICE_SID,
+    Catcher,
+    Reply,
+    Sandbox,
+    wait_for,
+)
 
 BASIC = "Basic " + b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
 MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
@@ -144,7 +157,18 @@ def person(**fields: object) -> list[dict[str, object]]:
         (changed(personalizations=person(custom_args={})), "personalizations.0.custom_args"),
         (changed(personalizations=person(custom_args={"a": 1})), None),
         (changed(personalizations=person(substitutions={"-a-": "x" * 9_998})), "personalizations.0.substitutions"),
+        (
+            changed(custom_args={"b": "x" * 5_000}, personalizations=person(custom_args={"a": "x" * 5_000})),
+            "personalizations.0.custom_args",
+        ),
         (changed(personalizations=person(headers={"Received": "x"})), "personalizations.0.headers"),
+        (changed(personalizations=person(headers={"Reply-To": "x"})), "personalizations.0.headers"),
+        (changed(personalizations=person(headers={"X-Größe": "x"})), "personalizations.0.headers"),
+        (changed(personalizations=person(headers={})), "personalizations.0.headers"),
+        (
+            changed(personalizations=[{"to": [{"email": f"{n}@example.com"} for n in range(501)]}] * 2),
+            "personalizations",
+        ),
         (changed(personalizations=person(colour="red")), "personalizations.0.colour"),
         (changed(**{"from": None}), "from"),
         (changed(**{"from": {"email": "nobody"}}), "from.email"),
@@ -158,6 +182,8 @@ def person(**fields: object) -> list[dict[str, object]]:
         (changed(tracking_settings={"opens": {}}), "tracking_settings.opens"),
         (changed(tracking_settings=[]), None),
         (changed(template_id="d-1"), "template_id"),
+        (changed(mail_settings={"bypass_list_management": {"enable": True}}), "mail_settings"),
+        (changed(asm={"group_id": 1}), "asm"),
         ([], None),
     ],
 )
@@ -188,6 +214,55 @@ def test_a_callback_is_repeated_only_when_nobody_was_reached(sandbox: Sandbox) -
         ("sent", 0, 1),
         ("sent", 0, 2),
     ]
+
+
+def answered(sandbox: Sandbox, catcher: Catcher, fragment: str, *replies: Reply) -> list[Callback]:
+    """What comes for a message that has one receipt, when these are the first answers."""
+    sandbox.settle()
+    catcher.caught.clear()
+    catcher.replies.extend(replies)
+    post_sms(sandbox, {**GOOD_SMS, "To": "+12025550170", "StatusCallback": catcher.url(f"/told?a=1{fragment}")})
+    sandbox.settle()
+    catcher.replies.clear()
+    return list(catcher.caught)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "statuses", "tries"),
+    [
+        ("", [503], 1),
+        ("", [404], 1),
+        ("#rc=3&rp=all", [503, 503], 3),
+        ("#rc=3&rp=all", [503] * 9, 4),
+        ("#rc=3&rp=all", [302], 1),
+        ("#rc=3&rp=all", [403], 2),
+        ("#rc=2&rp=5xx", [500] * 9, 3),
+        ("#rc=2&rp=5xx", [404], 1),
+        ("#rc=2&rp=ct,4xx", [429], 2),
+        ("#rc=0&rp=all", [503], 1),
+        ("#rc=3", [503], 1),
+        ("#rc=9&rp=5xx", [503] * 9, 2),
+        ("#rc=3&rp=sometimes", [503], 1),
+    ],
+)
+def test_an_answered_callback_is_repeated_as_its_address_asks_and_no_other(
+    sandbox: Sandbox, catcher: Catcher, fragment: str, statuses: list[int], tries: int
+) -> None:
+    came = answered(sandbox, catcher, fragment, *map(Reply, statuses))
+    assert len(came) == tries
+    validator = RequestValidator(AUTH_TOKEN)
+    for one in came:
+        assert one.url == catcher.url("/told?a=1")
+        fields = dict(parse_qsl(one.body.decode(), keep_blank_values=True))
+        assert validator.validate(one.url, fields, one.headers["x-twilio-signature"])
+    assert len({one.headers["i-twilio-idempotency-token"] for one in came}) == 1
+
+
+@pytest.mark.parametrize(("fragment", "tries"), [("#rt=100", 1), ("#rc=1&rp=rt&rt=100", 2), ("#rc=5&rp=all&tt=150", 1)])
+def test_a_callback_that_has_no_answer_in_time_is_repeated_as_its_address_asks(
+    sandbox: Sandbox, catcher: Catcher, fragment: str, tries: int
+) -> None:
+    assert len(answered(sandbox, catcher, fragment, *[Reply(204, after=0.4)] * tries)) == tries
 
 
 def test_receipts_can_be_held_released_thinned_and_switched_off(sandbox: Sandbox, catcher: Catcher) -> None:
@@ -230,8 +305,30 @@ def test_its_record_is_append_only_and_read_from_any_line_on(sandbox: Sandbox) -
 
 
 def test_every_outcome_that_was_promised_has_a_magic_recipient() -> None:
-    answers = {plan.answer for plan in SMS.values()}
+    answers = {plan.answer for plan in (*SMS.values(), *OUTAGES.values())}
     assert answers == set(Answer)
     assert {plan.code for plan in SMS.values() if plan.code} >= {21211, 21614, 21610}
     assert min(SMS) >= 50
-    assert {plan.answer for plan in EMAIL.values()} == set(Answer) - {Answer.GARBLED}
+    assert {plan.answer for plan in EMAIL.values()} == set(Answer) - {Answer.GARBLED, Answer.UNAUTHORIZED}
+
+
+def test_whoever_writes_stop_is_texted_no_more_until_they_write_start(sandbox: Sandbox, catcher: Catcher) -> None:
+    number = "+19705550137"
+    sandbox.control(inbound_url=catcher.url("/callbacks/twilio_inbound"))
+    sandbox.write(number, " Stop ")
+    assert post_sms(sandbox, GOOD_SMS | {"To": number})[1]["code"] == 21610
+    sandbox.write(number, "Inicio", opt_out_type="START")
+    assert post_sms(sandbox, GOOD_SMS | {"To": number})[0] == 201
+    sandbox.settle()
+    heard = [caught for caught in catcher.caught if caught.url.endswith("/callbacks/twilio_inbound")]
+    assert [b"OptOutType=START" in caught.body for caught in heard] == [False, True]
+    validator = RequestValidator(AUTH_TOKEN)
+    for caught in heard:
+        form = dict(parse_qsl(caught.body.decode(), keep_blank_values=True))
+        assert validator.validate(caught.url, form, caught.headers["x-twilio-signature"])
+    sandbox.control(inbound_url="")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"from": "+1"}', b'{"from":"+1","body":"' + b"x" * 1601 + b'"}'])
+def test_what_nobody_can_have_written_is_refused(sandbox: Sandbox, body: bytes) -> None:
+    assert ask(f"{sandbox.url}/inbound", body)[0] == 400

@@ -11,7 +11,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 
 from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt, Message, Outcome
 from notifier.carriers.timetable import Wire
-from notifier.carriers.twilio_receipts import EVENTS, TwilioReceipts
+from notifier.carriers.twilio_receipts import EVENTS, OVERRIDE, TwilioReceipts
 from notifier.carriers.twilio_sms import TwilioSms
 from notifier.core.status import AttemptEvent, AttemptStatus, Reason, advance
 from tests.sandbox import Catcher, Sandbox
@@ -86,6 +86,30 @@ def test_a_signature_over_the_url_with_or_without_its_port_is_accepted() -> None
     other = "https://notices.example.org:8443/x?a=1"
     reader().authenticate(callback(status("sent"), url=other, signed_url=without))
     assert refusal(callback(status("sent"), url=without, signed_url=other)) == "signature"
+
+
+def test_a_signature_over_the_address_as_it_was_told_is_accepted_and_over_another_fragment_is_not() -> None:
+    for signed_url in (f"{URL}#{OVERRIDE}", f"{URL.replace('.org/', '.org:443/')}#{OVERRIDE}"):
+        reader().authenticate(callback(status("sent"), signed_url=signed_url))
+    assert refusal(callback(status("sent"), signed_url=f"{URL}#rc=5")) == "signature"
+
+
+def test_an_empty_query_may_be_signed_or_not() -> None:
+    plain = "https://notices.example.org/callbacks/twilio_inbound"
+    reader().authenticate(callback(status("received"), url=plain, signed_url=f"{plain}?"))
+    assert refusal(callback(status("sent"), signed_url=f"{URL}?")) == "signature"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["attempt=2&agency=1", "a=%C3%A9&a=%20&b=+", "a=1&a=1&a=0", "%61=1", "a=;b&&=", "a=%2F%2f", "q=é", "a=[1]&b={2}"],
+)
+def test_the_address_is_signed_as_it_came_whatever_its_query(query: str) -> None:
+    url = f"https://notices.example.org/callbacks/twilio_sms?{query}"
+    fields = {"MessageSid": SID, "MessageStatus": "sent", "Body": "¡Señora! 你好 🙂 &=+%"}
+    given = callback(fields, url=url)
+    assert RequestValidator(TOKEN).validate(url, fields, given.headers["x-twilio-signature"])
+    reader().authenticate(given)
 
 
 def test_the_secondary_token_is_accepted_while_tokens_change() -> None:

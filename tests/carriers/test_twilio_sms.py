@@ -5,16 +5,18 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notifier.carriers import open_carrier
 from notifier.carriers.base import Message, Outcome, SendResult
 from notifier.carriers.timetable import Wire
 from notifier.carriers.twilio_receipts import TwilioReceipts
-from notifier.carriers.twilio_sms import TwilioSms, judge
+from notifier.carriers.twilio_sms import TwilioSms, form, judge
 from notifier.core.errors import SettingsError
 from notifier.core.status import AttemptEvent, Reason
 from tests.sandbox import Catcher, Reply, Sandbox
@@ -194,7 +196,7 @@ def test_answers_that_are_not_twilios(
 
 
 def test_a_429_says_how_long_to_wait(catcher: Catcher, wires: Mapping[str, Wire]) -> None:
-    for header, seconds in (("7", 7.0), ("999999", 3600.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)):
+    for header, seconds in (("7", 7.0), ("999999", 3600.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("-1", None)):
         catcher.replies.append(Reply(429, b"", (("Retry-After", header),)))
         [result] = send(magic(0), wire=wire_of(wires), base_url=catcher.url())
         assert (result.outcome, result.retry_after) == (Outcome.NOT_SENT, seconds)
@@ -212,7 +214,9 @@ def test_the_request_has_the_parameters_that_were_decided(catcher: Catcher, wire
         "Body": ["One text"],
         "ValidityPeriod": ["14400"],
         "SmartEncoded": ["false"],
-        "StatusCallback": [f"{PUBLIC}/callbacks/twilio_sms?agency={message.agency_id}&attempt={message.attempt_id}"],
+        "StatusCallback": [
+            f"{PUBLIC}/callbacks/twilio_sms?agency={message.agency_id}&attempt={message.attempt_id}#rc=3&rp=all"
+        ],
     }
 
 
@@ -265,3 +269,37 @@ def test_every_code_of_the_table_is_refused_or_safe_to_try_again(wires: Mapping[
         assert found is reason
         safe = {Reason.MISCONFIGURED, Reason.RATE_LIMITED}
         assert outcome is (Outcome.NOT_SENT if reason in safe else Outcome.REFUSED)
+
+
+@given(st.dictionaries(st.text("ABab", min_size=1), st.text(st.characters(codec="utf-8"))))
+def test_a_form_is_what_everybody_elses_is(fields: dict[str, str]) -> None:
+    assert form(fields) == urlencode(fields).encode()
+
+
+# carriers.toml against the vendor's table of errors: what each is about decides what is done.
+ABOUT_US = (20001, 20003, 20404, 20422, 21212, 21408, 21603, 21604, 21606, 21609, 21617, 21619, 21624, 21701, 21705)
+ABOUT_THE_LINE = (21611,)
+ABOUT_THE_NUMBER = (21211, 21610, 21612, 21614, 21635)
+TOLD_LATER = (
+    *(30001, 30002, 30003, 30004, 30005, 30006, 30007, 30008),
+    *(30021, 30023, 30032, 30034, 30036, 30410, 30450, 30500),
+)
+
+
+def test_every_code_of_the_vendors_table_is_known_and_nobody_is_blamed_for_what_is_about_us(
+    wires: Mapping[str, Wire],
+) -> None:
+    codes = wires["twilio_sms"].codes
+    assert set(map(int, codes)) >= {*ABOUT_US, *ABOUT_THE_LINE, *ABOUT_THE_NUMBER, *TOLD_LATER}
+    for code in ABOUT_US:
+        assert judge(400, code, codes) == (Outcome.NOT_SENT, Reason.MISCONFIGURED)
+    for code in ABOUT_THE_LINE:
+        assert judge(400, code, codes) == (Outcome.NOT_SENT, Reason.RATE_LIMITED)
+    for code in ABOUT_THE_NUMBER:
+        outcome, reason = judge(400, code, codes)
+        assert outcome is Outcome.REFUSED
+        assert reason not in {Reason.MISCONFIGURED, Reason.RATE_LIMITED, Reason.CARRIER_ERROR}
+    assert judge(400, 29999, codes) == (
+        Outcome.NOT_SENT,
+        Reason.UNSPECIFIED,
+    )  # not known: tried again, and not for ever

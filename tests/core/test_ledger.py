@@ -16,7 +16,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from notifier.core.errors import LedgerError
-from notifier.core.events import EventType
+from notifier.core.events import REGISTRY, EventType
 from notifier.core.ledger import (
     MAX_INTEGER,
     Chained,
@@ -29,7 +29,7 @@ from notifier.core.ledger import (
     timestamp,
     verify_chain,
 )
-from notifier.core.model import Actor
+from notifier.core.model import Actor, ActorKind
 
 MATTER = UUID("00000000-0000-4000-8000-00000000aaaa")
 OFFICER = Actor.officer(UUID("00000000-0000-4000-8000-00000000bbbb"))
@@ -142,6 +142,34 @@ def test_an_event_names_its_etsi_event_where_there_is_one() -> None:
     event = extend([made], chain=MATTER, is_matter=True, seq=0, head=b"", at=NOW)[0]
     assert json.loads(event.body)["etsi"] == "RelayToNonERDS"
     assert "etsi" not in json.loads(chained(1)[0].body)
+
+
+@given(
+    kind=st.sampled_from(EventType),
+    actor=st.builds(Actor, st.sampled_from(ActorKind), texts),
+    member=values,
+    person=st.uuids(),
+    salted=st.binary(min_size=32, max_size=32),
+    is_matter=st.booleans(),
+    seq=st.integers(0, MAX_INTEGER),
+)
+def test_the_bytes_of_any_event_are_those_of_rfc_8785(
+    *, kind: EventType, actor: Actor, member: Json, person: UUID, salted: bytes, is_matter: bool, seq: int
+) -> None:
+    spec = REGISTRY[kind]
+    data = dict.fromkeys(spec.must | spec.may, member)
+    made = Draft(person, kind, actor, data, person, dict.fromkeys(spec.commits, salted))
+    try:
+        (event,) = extend([made], chain=MATTER, is_matter=is_matter, seq=seq, head=salted, at=NOW)
+    except LedgerError as error:
+        assert str(error).endswith("over 8192 bytes")  # noqa: PT017 # nothing else may be wrong with it
+        return
+    chain = {"matter": str(MATTER)} if is_matter else {"agency": str(MATTER)}
+    etsi = {"etsi": spec.etsi} if spec.etsi else {}
+    commits = {"commit": dict.fromkeys(spec.commits, salted.hex())} if spec.commits else {}
+    whole: dict[str, Json] = {"v": 1, "eid": str(person), "type": kind.value, "at": timestamp(NOW), "mseq": seq}
+    whole |= {"mprev": salted.hex(), "actor": {"kind": actor.kind.value, "id": actor.id}, "data": data}
+    assert event.body == rfc8785.dumps(_plain({**whole, **chain, **etsi, **commits, "person": str(person)}))
 
 
 def test_an_event_over_eight_kib_is_refused() -> None:

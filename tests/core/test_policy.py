@@ -1,6 +1,7 @@
 """Packs are data: what is wrong with them is listed at the start, and a matter binds the agency default always."""
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.core.errors import Finding, Invalid, SettingsError
-from notifier.core.model import Channel
+from notifier.core.model import Channel, TaskKind
 from notifier.core.pack_files import load_packs
 from notifier.core.policy import (
     DEFAULT_PACK,
@@ -22,7 +23,9 @@ from notifier.core.policy import (
     PlanRow,
     Source,
     bind,
+    household_gap_of,
     plan_of,
+    resend_unknown_of,
 )
 
 FOLDER = Path(__file__).parents[2] / "config" / "packs"
@@ -51,10 +54,16 @@ def problems_with(text: str, name: str = "us-other.toml") -> tuple[str, ...]:
 
 def test_the_agency_default_sends_letter_email_and_text_message_at_once_after_the_approval() -> None:
     pack = load_packs(SHIPPED)[DEFAULT_PACK]
-    assert {row.channel for row in pack.plan} == set(Channel)
-    assert all(
-        (row.after, row.delay, row.unless) == (Evidence.APPROVAL, timedelta(0), frozenset()) for row in pack.plan
-    )
+    first = [row for row in pack.plan if not row.delay]
+    assert [row.channel for row in first] == [Channel.LETTER, Channel.EMAIL, Channel.SMS]
+    assert all((row.after, row.needs, row.unless) == (Evidence.APPROVAL, frozenset(), frozenset()) for row in first)
+
+
+def test_whatever_the_agency_default_sends_later_stops_when_the_person_answers() -> None:
+    later = [row for row in load_packs(SHIPPED)[DEFAULT_PACK].plan if row.delay]
+    assert {row.channel for row in later} == set(Channel)
+    assert all(row.unless == {Evidence.ACCESSED, Evidence.ACKNOWLEDGED, Evidence.OBJECTED} for row in later)
+    assert all((row.max_attempts, row.min_spacing) == (2, timedelta(hours=48)) for row in later)
 
 
 def test_the_agency_default_is_a_draft_that_says_it_is_policy_and_not_law() -> None:
@@ -97,6 +106,7 @@ def test_every_problem_of_every_file_is_listed_at_once() -> None:
     assert "us-other.toml: status: is not known" in found
 
 
+AGENCY = OTHER.decode().replace("requester", "agency")
 ROW = """
 [[plan]]
 id = "{id}"
@@ -109,9 +119,20 @@ unless = {unless}
 """
 
 
+TASK = """
+[[plan]]
+id = "call"
+do = "task"
+task = "call"
+after = "approval"
+delay_hours = 48
+needs = []
+unless = ["acknowledged"]
+"""
+
+
 def with_row(row_id: str = "a", *, hours: str = "0", most: str = "1", needs: str = "[]", unless: str = "[]") -> str:
-    agency = OTHER.decode().replace("requester", "agency")
-    return agency + ROW.format(id=row_id, hours=hours, most=most, needs=needs, unless=unless)
+    return AGENCY + ROW.format(id=row_id, hours=hours, most=most, needs=needs, unless=unless)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +155,20 @@ def with_row(row_id: str = "a", *, hours: str = "0", most: str = "1", needs: str
         (with_row(needs='"objected"'), "us-other.toml: plan[0]: needs: must be a list"),
         (with_row(needs="[1]"), "us-other.toml: plan[0]: needs: must be one of: approval,"),
         (with_row(hours="-1"), "us-other.toml: plan[0]: delay_hours: must be a whole number from 0 to 8784"),
+        (with_row() + 'service = "express"', "us-other.toml: plan[0]: service: must be one of: first_class, certified"),
+        (with_row() + 'service = "certified"', "us-other.toml: plan: a: certified mail is often left unclaimed"),
+        (
+            with_row().replace('"letter"', '"sms"') + 'service = "first_class"',
+            "us-other.toml: plan: a: only a letter has a service",
+        ),
+        (with_row() + 'contacts = "some"', "us-other.toml: plan[0]: contacts: must be one of: all, first, next"),
+        (with_row() + "min_spacing_hours = -1", "us-other.toml: plan[0]: min_spacing_hours: must be a whole number"),
+        (with_row() + 'do = "wait"', "us-other.toml: plan[0]: do: must be one of: message, task"),
+        (AGENCY + TASK.replace('"call"\nafter', '"review"\nafter'), "us-other.toml: plan: call: a plan asks for these"),
+        (AGENCY + TASK + 'channel = "sms"', "us-other.toml: plan[0]: channel: is not known"),
+        (AGENCY + TASK + 'contacts = "next"', "us-other.toml: plan: call: a task has no contact points"),
+        ("resend_unknown = 4\n" + AGENCY, "us-other.toml: resend_unknown: must be a whole number from 0 to 3"),
+        ("household_gap_minutes = 300\n" + AGENCY, "us-other.toml: household_gap_minutes: must be a whole number"),
         (with_row(most="0"), "us-other.toml: plan[0]: max_attempts: must be a whole number from 1 to 10"),
     ],
 )
@@ -183,6 +218,20 @@ def test_the_same_rule_in_two_packs_sends_one_message() -> None:
     later = PlanRow("two", Channel.SMS, Evidence.APPROVAL, timedelta(days=2), 2)
     plan = plan_of([pack_with("a", first), pack_with("b", same, later)])
     assert [row.id for row in plan] == ["a/one", "b/two"]
+
+
+def test_a_row_that_asks_for_a_call_is_a_task_and_no_message() -> None:
+    (row,) = load_packs({f"{DEFAULT_PACK}.toml": DEFAULT, "us-other.toml": (AGENCY + TASK).encode()})["us-other"].plan
+    assert (row.task, row.channel, row.delay) == (TaskKind.CALL, None, timedelta(hours=48))
+
+
+def test_what_packs_say_of_resending_and_of_households_is_the_most_that_any_of_them_says() -> None:
+    one = replace(pack_with("a"), resend_unknown=1, household_gap=timedelta(minutes=30))
+    two = replace(pack_with("b"), resend_unknown=2)
+    silent = replace(pack_with("c", notice_from=NoticeFrom.REQUESTER), resend_unknown=3)
+    assert resend_unknown_of([one, two, silent]) == 2
+    assert household_gap_of([one, two]) == timedelta(minutes=30)
+    assert (resend_unknown_of([silent]), household_gap_of([])) == (0, timedelta(0))
 
 
 def test_a_pack_whose_notice_comes_from_the_requester_sends_nothing() -> None:

@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import re
+import sys
 import tracemalloc
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
@@ -154,6 +157,11 @@ def test_the_same_contact_written_twice_is_one() -> None:
     contacts = [{"kind": "phone", "value": value} for value in ("303-555-0142", "+1 (303) 555-0142", "303-555-0143")]
     (row,) = ndjson([as_lines(maria(contacts=contacts))])
     assert [point.value for point in to_contacts(row)] == ["+13035550142", "+13035550143"]
+
+
+def test_what_counts_as_seen_at_a_glance_can_be_seen() -> None:
+    seen = (chr(point) for point in range(sys.maxunicode + 1) if re.match(r"\w", chr(point)))
+    assert not [letter for letter in seen if unicodedata.category(letter)[0] in "CZ"]
 
 
 @pytest.mark.parametrize("name", ["Nguyê\u0303n", "Khadija ", "O\u2019Neil", "محمد\u200cحسن", "FNU Khadija", "PÃ©rez"])

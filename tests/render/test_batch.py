@@ -9,6 +9,7 @@ from io import BytesIO, StringIO
 import pytest
 from pypdf import PdfReader
 
+from notifier.core.model import PostService
 from notifier.render.batch import Piece, PrintBatch, print_batch
 from notifier.render.renderer import Addressee, Renderer
 from tests.render.samples import letter, page_texts, text_of
@@ -31,7 +32,13 @@ def piece(
 
 
 def printed(renderer: Renderer, pieces: list[Piece]) -> PrintBatch:
-    return print_batch(BATCH_ID, pieces, closed_on=date(2026, 11, 24), typesetter=renderer.typesetter)
+    return print_batch(
+        BATCH_ID,
+        pieces,
+        service=PostService.FIRST_CLASS,
+        closed_on=date(2026, 11, 24),
+        typesetter=renderer.typesetter,
+    )
 
 
 def rows_of(batch: PrintBatch) -> list[dict[str, str]]:
@@ -68,7 +75,8 @@ def test_every_piece_begins_on_a_sheet_of_its_own(renderer: Renderer, pieces: li
 
 def test_the_pages_of_two_pieces_are_never_on_one_sheet(renderer: Renderer, pieces: list[Piece]) -> None:
     texts = page_texts(printed(renderer, pieces).pdf)
-    ids = [{one.piece_id for one in pieces if one.piece_id in text} for text in texts]
+    ids = [{one.number for one in pieces if one.number in text} for text in texts]
+    assert set().union(*ids) == {one.number for one in pieces}
     assert all(len(ids[front] | ids[front + 1]) == 1 for front in range(0, len(ids), 2))
 
 
@@ -78,6 +86,7 @@ def test_the_manifest_tells_each_piece_as_it_is_printed(renderer: Renderer, piec
     by_id = {one.piece_id: one for one in pieces}
     for row in rows:
         one = by_id[row["piece_id"]]
+        assert (row["piece_number"], row["service"]) == (one.number, "first_class")
         assert row["address"] == " | ".join(one.address_lines)
         assert row["postal_code"] == one.postal_code
         assert (int(row["pages"]), int(row["sheets"])) == (one.pages, one.sheets)
@@ -99,7 +108,7 @@ def test_a_name_with_quotes_commas_and_letters_of_any_script_survives(renderer: 
 def test_the_totals_name_the_batch_and_nobody(renderer: Renderer, pieces: list[Piece]) -> None:
     batch = printed(renderer, pieces)
     totals = text_of(batch.totals)
-    for value in (BATCH_ID, "2026-11-24", pieces[2].piece_id, pieces[3].piece_id, "Declared mailed by"):
+    for value in (BATCH_ID, "2026-11-24", pieces[2].number, pieces[3].number, "First-Class Mail", "Declared mailed by"):
         assert value in totals
     assert "Pieces (envelopes) 4" in totals
     assert "Pages 10" in totals

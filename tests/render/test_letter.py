@@ -3,15 +3,17 @@
 import re
 from dataclasses import replace
 from datetime import date
+from uuid import UUID
 
 import pytest
 
 from notifier.core.errors import MissingText
 from notifier.core.model import Instrument, JudgeSigned, Mode
+from notifier.core.pieces import piece_number
 from notifier.render.content import NoticeContent
 from notifier.render.paragraphs import Writer, initial_notice
 from notifier.render.renderer import Addressee, Renderer
-from tests.render.samples import ADDRESSEE, BOTH, CONTENT, DATED, letter, one_line, page_texts, text_of
+from tests.render.samples import ADDRESSEE, BOTH, CONTENT, DATED, PIECE, letter, one_line, page_texts, text_of
 
 TEST_MARKS = ("TEST - NOT A REAL NOTICE", "PRUEBA - NO ES UN AVISO REAL")
 DRAFT_MARKS = ("DRAFT TRANSLATION - not approved", "BORRADOR DE TRADUCCIÓN - no aprobado")
@@ -67,7 +69,7 @@ def test_every_page_says_which_it_is_of_how_many_and_of_which_piece(renderer: Re
     words = ["Page", "Page", "Página", "Página", "Page"]
     for number, (text, word) in enumerate(zip(page_texts(made.pdf), words, strict=True), start=1):
         assert re.search(rf"{word} {number} (of|de) {made.pages}", text)
-        assert "0123456789abcdef0123456789abcdef" in text
+        assert piece_number(UUID(hex=PIECE)) in text
 
 
 def test_the_first_page_tells_where_the_other_languages_are(renderer: Renderer) -> None:

@@ -16,6 +16,7 @@ WORDS = {
     ("api_key", "mode"): "test",
     ("matter", "mode"): "test",
     ("print_batch", "mode"): "test",
+    ("print_batch", "service"): "first_class",
     ("dek", "purpose"): "agency",
     ("target", "kind"): "person",
     ("recipient", "role"): "self",

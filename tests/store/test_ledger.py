@@ -11,13 +11,13 @@ from sqlalchemy import text
 
 from notifier.core.errors import LedgerError, Sealed
 from notifier.core.events import EventType
-from notifier.core.ledger import Draft, commitment
+from notifier.core.ledger import Draft, commitment, prepare
 from notifier.core.model import Actor
 from notifier.servers import postgres
+from notifier.store.draft_spool import DraftSpool
 from notifier.store.engine import Database, Tx
 from notifier.store.ledger import (
     OPENING,
-    DraftSpool,
     append,
     append_many,
     draft,
@@ -71,6 +71,28 @@ def test_many_handfuls_make_one_chain(tx: Tx) -> None:
     append_many(tx, chain, spool, at=NOW)
     spool.close()
     assert verify(tx, chain) == 9
+
+
+def test_what_went_through_the_spool_is_what_is_appended(tx: Tx, vault: Vault) -> None:
+    person = uuid4()
+    cipher = vault.make(tx, [person], "person")[person]
+    sealed = sealed_draft(
+        cipher, EventType.PERSON_CORRECTED, CLOCK, {"fields": ["name"]}, person=person, values={"person": b"x"}
+    )
+    drafts = [alarm(), sealed]
+    spool = DraftSpool()
+    spool.add(drafts[:1])
+    spool.add([])
+    spool.add([prepare(draft) for draft in drafts[1:]])
+    assert [list(handful) for handful in spool] == [[prepare(draft)] for draft in drafts]
+    spool.close()
+
+
+def test_a_draft_that_the_registry_does_not_allow_is_refused_by_the_spool() -> None:
+    spool = DraftSpool()
+    with pytest.raises(LedgerError, match="missing member alarm"):
+        spool.add([draft(EventType.ALARM_RAISED, CLOCK, {})])
+    spool.close()
 
 
 def test_a_change_that_is_rolled_back_leaves_no_gap(db: Database, office: Office) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -155,6 +155,25 @@ def test_equal_values_meet_in_the_blind_index_of_one_agencys_column_only(vault: 
     assert vault.blind(one, "contact_point", b"x") != vault.blind(one, "person.external_id", b"x")
     assert vault.blind(one, "contact_point", b"x") != vault.blind(other, "contact_point", b"x")
     assert vault.token("code", "x") != vault.token("api_key", "x")
+
+
+@given(value=st.binary(max_size=200), agency_id=st.uuids())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_values_get_the_index_that_one_gets(vault: Vault, value: bytes, agency_id: UUID) -> None:
+    assert vault.blinder(agency_id, "contact_point")(value) == vault.blind(agency_id, "contact_point", value)
+    word = value.hex()
+    assert vault.token_maker("code")(word.encode()) == vault.token("code", word)
+
+
+def test_keys_made_one_by_one_open_once_they_are_stored(tx: Tx, vault: Vault) -> None:
+    made = vault.new_keys(tx, "person")
+    one, two = uuid4(), uuid4()
+    sealed = {dek_id: made.make(dek_id.bytes).seal(b"x", PLACE, ROW.bytes) for dek_id in (one, two)}
+    assert vault.surviving(tx, [one, two]) == {}
+    made.store()
+    made.store()
+    for dek_id, cipher in vault.ciphers(tx, [one, two]).items():
+        assert cipher.open(sealed[dek_id], PLACE, ROW) == b"x"
 
 
 def test_many_threads_open_keys_at_once(db: Database, key_dir: Path, vault: Vault, office: Office) -> None:

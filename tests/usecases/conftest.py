@@ -26,7 +26,8 @@ def catcher() -> Iterator[Catcher]:
 
 @pytest.fixture(scope="session")
 def sandbox(catcher: Catcher) -> Iterator[Sandbox]:
-    with running_sandbox(webhook_url=catcher.url("/callbacks/sendgrid_email"), delay_ms=5) as sandbox:
+    email, inbound = (catcher.url(f"/callbacks/{name}") for name in ("sendgrid_email", "twilio_inbound"))
+    with running_sandbox(webhook_url=email, inbound_url=inbound, delay_ms=5) as sandbox:
         yield sandbox
 
 

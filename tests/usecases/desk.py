@@ -26,18 +26,23 @@ from notifier.service import Service
 from notifier.store.engine import Tx
 from notifier.store.ledger import read_chain, verify
 from notifier.usecases.access import Principal
+from notifier.usecases.applying import apply_receipts
 from notifier.usecases.approve import Approved, approve_sending
+from notifier.usecases.breaker import Breaker, rules_of
 from notifier.usecases.clock import catch_up, queues_with_work
+from notifier.usecases.clock_offset import advance_clock
 from notifier.usecases.dispatch import Sender, dispatch
+from notifier.usecases.escalation import look
 from notifier.usecases.intake import NewMatter, create_matter
 from notifier.usecases.letters import Mailroom, compose_letters
 from notifier.usecases.mailroom import close_batch
+from notifier.usecases.pace import Pace
 from notifier.usecases.people import ListReceived, add_people
 from notifier.usecases.places import Places
-from notifier.usecases.receipts import Stored, apply_receipts, store_receipts
+from notifier.usecases.receipts import Stored, store_receipts
 from tests.installation import DEMAND, Office
 from tests.sandbox import MAILBOX, NUMBER, Catcher, Sandbox
-from tests.usecases.replay import replayed
+from tests.usecases.replay import flags_replayed, replayed
 
 QUICK: Mapping[str, Any] = {
     "timeout_seconds": 0.6,
@@ -105,6 +110,7 @@ class Desk:
                 packs=self.service.packs,
                 carrier_of=self.service.carrier_of,
                 carriers_are_real=carriers_are_real,
+                vault=self.service.vault,
                 lists=lists,
                 now=now(),
             )
@@ -184,7 +190,16 @@ class Desk:
                 wire=quick,
             )
         service = self.service
-        return Sender(service.db, service.vault, service.renderer, carrier, quick, Places(quick))
+        return Sender(
+            service.db,
+            service.vault,
+            service.renderer,
+            carrier,
+            quick,
+            Places(quick),
+            Pace(None, carrier=slug, sender=NUMBER, rate=quick.rate),
+            Breaker(None, carrier=slug, rules=rules_of(quick)),
+        )
 
     def mailroom(self) -> Mailroom:
         return Mailroom(self.service.vault, self.service.renderer)
@@ -247,7 +262,27 @@ class Desk:
             tick=number,
         )
         with self.tx() as tx:
-            return queues_with_work(tx)
+            return queues_with_work(tx, self.service.timetables)
+
+    def look(self) -> int:
+        """Look at every plan whose time has come; returns how many."""
+        service, count = self.service, 0
+        while looked := look(
+            service.db,
+            self.office.agency_id,
+            packs=service.packs,
+            carrier_of=service.carrier_of,
+            vault=service.vault,
+            now=now(),
+        ):
+            count += looked
+        return count
+
+    def advance(self, matter_id: UUID, **by: float) -> None:
+        """Walk a matter's clock, and look at what is sent next."""
+        with self.tx() as tx:
+            advance_clock(tx, matter_id, timedelta(**by), now=now())
+        self.look()
 
     # What is to be seen.
 
@@ -291,13 +326,15 @@ class Desk:
             tx.conn.execute(text("update attempt set due_at = now() where status = 'planned'"))
 
     def check_everything(self) -> None:
-        """Every chain of the agency verifies, and each attempt's row is what the ledger alone says it is."""
+        """Every chain of the agency verifies; attempts and flags are what the ledger alone says they are."""
         with self.tx() as tx:
             chains = tx.conn.execute(text("select chain_id from chain")).scalars().all()
             for chain_id in chains:
                 verify(tx, chain_id)
-            said = replayed(body for chain_id in chains for body in read_chain(tx, chain_id))
+            bodies = [body for chain_id in chains for body in read_chain(tx, chain_id)]
+            said, flagged = replayed(bodies), flags_replayed(bodies)
             rows = tx.conn.execute(text("select * from attempt")).all()
+            flags = tx.conn.execute(text("select contact_id, flag from contact_flag where lifted_at is null")).all()
         found = {
             str(row.attempt_id): (
                 row.status if row.status != "sending" else "planned",
@@ -307,6 +344,7 @@ class Desk:
             for row in rows
         }
         assert found == said
+        assert {(str(flag.contact_id), flag.flag) for flag in flags} == flagged
 
 
 def now() -> datetime:

@@ -41,7 +41,21 @@ def replayed(bodies: Iterable[bytes]) -> dict[str, Standing]:
     return standing
 
 
+def flags_replayed(bodies: Iterable[bytes]) -> set[tuple[str, str]]:
+    """(contact point, flag) of every flag in force."""
+    flags: set[tuple[str, str]] = set()
+    for body in bodies:
+        leaf = json.loads(body)
+        if leaf["type"] == "contact.flagged":
+            flags.add((leaf["data"]["contact"], leaf["data"]["flag"]))
+        elif leaf["type"] == "contact.flag_lifted":
+            flags.remove((leaf["data"]["contact"], leaf["data"]["flag"]))
+    return flags
+
+
 def _after(before: Standing, kind: str, data: dict[str, Any]) -> Standing:
     status = AFTER[kind] if before[0] in OURS.get(kind, {before[0]}) else before[0]
     assert data["status"].replace("sending", "planned") == status, (kind, before, data["status"])
-    return status, data.get("carrier_ref") or before[1], data.get("batch") or before[2]
+    ref = before[1] if "duplicate_possible" in data else data.get("carrier_ref")
+    batch = None if kind == "attempt.withdrawn" else data.get("batch") or before[2]
+    return status, None if kind == "attempt.withdrawn" else ref or before[1], batch

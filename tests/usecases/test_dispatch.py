@@ -254,7 +254,7 @@ def test_an_answer_is_recorded_when_the_database_is_back(desk: Desk) -> None:
 
 def test_an_answer_that_cannot_be_recorded_costs_its_own_matter_only(desk: Desk) -> None:
     matters = [desk.approved(person(phone=phone(n))) for n in range(3)]
-    desk.dispatch(lambda sender: replace(sender, db=Stumbling(sender.db, at={3}, error=ValueError())))
+    desk.dispatch(lambda sender: replace(sender, db=Stumbling(sender.db, at={2, 3}, error=ValueError())))
     statuses = Counter(status for matter_id in matters for status in desk.statuses(matter_id))
     assert statuses == {"handed_over": 2, "sending": 1}
     let_leases_end(desk)
@@ -285,7 +285,7 @@ def test_who_gives_a_dispatch_up_waits_for_what_is_under_way(desk: Desk) -> None
 def test_what_a_stop_came_to_hold_while_it_was_written_is_given_back(desk: Desk) -> None:
     stopped, other = desk.approved(person(phone=phone(0))), desk.approved(person(phone=phone(1)))
     with desk.tx() as tx:
-        claimed = claim(tx, SMS, chunk=10, per_matter=10, lease=timedelta(minutes=1))
+        claimed = claim(tx, SMS, chunk=10, lease=timedelta(minutes=1))
         place(desk, stopped)
         assert stopped_since(tx, SMS, claimed) == {stopped}
         give_back(tx, claimed)
@@ -344,7 +344,7 @@ def test_what_may_have_been_sent_is_never_sent_again(desk: Desk, told: dict[str,
 def test_a_lost_workers_attempts_are_unknown_and_never_sent_again(desk: Desk) -> None:
     matter_id = desk.approved(*(person(phone=phone(n)) for n in range(3)))
     with desk.tx() as tx:
-        assert len(claim(tx, SMS, chunk=2, per_matter=2, lease=timedelta(seconds=-1))) == 2
+        assert len(claim(tx, SMS, chunk=2, lease=timedelta(seconds=-1))) == 2
     desk.tick()
     assert desk.statuses(matter_id) == {"unknown": 2, "planned": 1}
     desk.follow()
@@ -356,7 +356,7 @@ def test_a_lost_workers_attempts_are_unknown_and_never_sent_again(desk: Desk) ->
 def test_a_lease_that_has_not_ended_is_respected(desk: Desk) -> None:
     matter_id = desk.approved(person(phone=phone(0)))
     with desk.tx() as tx:
-        claim(tx, SMS, chunk=2, per_matter=2, lease=timedelta(seconds=90))
+        claim(tx, SMS, chunk=2, lease=timedelta(seconds=90))
     desk.tick()
     assert desk.send(SMS) == 0
     assert desk.statuses(matter_id) == {"sending": 1}
@@ -523,7 +523,7 @@ def test_a_small_matter_does_not_wait_for_two_long_ones(desk: Desk) -> None:
     while small not in claimed:
         rounds += 1
         with desk.tx() as tx:
-            claimed |= {one.matter_id for one in claim(tx, SMS, chunk=10, per_matter=5, lease=timedelta(minutes=1))}
+            claimed |= {one.matter_id for one in claim(tx, SMS, chunk=10, lease=timedelta(minutes=1))}
     assert rounds < 8  # 10 rounds are needed for the long ones
 
 
@@ -534,7 +534,7 @@ def test_matters_with_nothing_due_keep_no_place_from_one_that_has(desk: Desk) ->
         tx.conn.execute(text("update attempt set due_at = now() + interval '1 hour'"))
     due = desk.approved(person(phone=phone(0)))
     with desk.tx() as tx:
-        (claimed,) = claim(tx, SMS, chunk=1, per_matter=1, lease=timedelta(minutes=1))
+        (claimed,) = claim(tx, SMS, chunk=1, lease=timedelta(minutes=1))
         assert claimed.matter_id == due
         give_back(tx, [claimed])
 

@@ -23,10 +23,11 @@ from notifier.core.model import Channel
 from notifier.core.status import AttemptEvent, AttemptStatus, advance
 from notifier.store.blobs import get_blob
 from notifier.store.vault import Cipher
+from notifier.usecases.carrier_bodies import forget_old_callbacks
 from notifier.usecases.dispatch import dispatch
 from notifier.usecases.progress import EVENT_TYPE
 from notifier.usecases.quarantine import quarantine
-from notifier.usecases.receipts import Stored, forget_old_callbacks, store_receipts
+from notifier.usecases.receipts import Stored, store_receipts
 from tests.installation import open_office
 from tests.usecases.around import arrived, erase, said, tell
 from tests.usecases.desk import Desk, mailbox, now, person, phone

@@ -13,7 +13,7 @@ from notifier.store.attempts import close_idle_work
 from notifier.store.engine import Tx
 from notifier.usecases.access import Principal
 from notifier.usecases.approve import approve_sending
-from notifier.usecases.stops import Lift, Stop, lift_stops, place_stop
+from notifier.usecases.stops import Lift, Stop, agency_stops, lift_stops, place_stop
 from tests.installation import open_office
 from tests.usecases.around import key_of, own_key, third_officer
 from tests.usecases.desk import Desk, mailbox, now, person, phone
@@ -86,6 +86,48 @@ def test_written_letters_are_held_back_by_a_stop_at_print(desk: Desk) -> None:
     assert desk.statuses(stopped) == {"planned": 1}
     assert desk.statuses(other) == {"handed_over": 1}
     assert desk.close_batch() is None
+
+
+def test_letters_stopped_in_the_whole_agency_are_written_and_not_printed(desk: Desk) -> None:
+    matters = [desk.approved(person(post=True)) for _ in range(2)]
+    assert desk.compose() == 2
+    stop(desk, channel=Channel.LETTER)
+    assert desk.close_batch() is None
+    assert [desk.statuses(matter_id) for matter_id in matters] == [{"planned": 1}] * 2
+    for principal in (own_key(desk), desk.office.approver):
+        lift(desk, None, principal)
+    assert desk.close_batch() is not None
+
+
+def test_a_carrier_stopped_in_the_whole_agency_rings_no_bell(desk: Desk) -> None:
+    desk.approved(person(phone=phone(0)), person(email=mailbox()))
+    stop(desk, carrier="twilio_sms")
+    assert desk.send(SMS, EMAIL) == 1
+    assert desk.tick() == []
+
+
+def test_one_of_two_stops_of_an_agency_goes_on_by_itself(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(0), email=mailbox()))
+    one, other = stop(desk, channel=SMS), stop(desk, channel=EMAIL)
+    for principal in (own_key(desk), desk.office.approver):
+        with desk.tx() as tx:
+            lifted = lift_stops(tx, None, only=[one.stop_id], principal=principal, now=now())
+    assert lifted == Lift("running", (one.stop_id,))
+    desk.follow()
+    assert desk.statuses(matter_id) == {"delivered": 1, "planned": 1}
+    with desk.tx() as tx:
+        assert [each.stop_id for each in agency_stops(tx, principal=desk.office.approver)] == [other.stop_id]
+    with desk.tx() as tx, pytest.raises(NotFound, match="unknown-stop"):
+        lift_stops(tx, None, only=[one.stop_id], principal=desk.office.approver, now=now())
+
+
+def test_a_test_key_lets_no_live_matter_go_on(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(0)))
+    stop(desk, channel=SMS)
+    desk.rows("update matter set mode = 'live' where matter_id = :matter returning 1", matter=matter_id)
+    with pytest.raises(Forbidden, match="mode-mismatch"):
+        lift(desk, None, own_key(desk))
+    assert lift(desk, None, key_of(desk, desk.office.approver.officer_id, mode=Mode.LIVE)).state != "running"
 
 
 def test_unwritten_letters_of_a_stopped_matter_hold_nobody_elses_back(desk: Desk) -> None:
@@ -230,6 +272,7 @@ def approve_in(tx: Tx, desk: Desk, matter_id: UUID) -> None:
         packs=desk.service.packs,
         carrier_of=desk.service.carrier_of,
         carriers_are_real=False,
+        vault=desk.service.vault,
         now=now(),
     )
 

@@ -132,6 +132,7 @@ class House:
                 packs=open_packs(),
                 carrier_of=carriers_in_use(Settings.load(self.environment, CONFIG_DIR)),
                 carriers_are_real=False,
+                vault=self.vault,
                 now=now,
             )
         return matter_id

@@ -10,7 +10,7 @@ from aiohttp.web import BaseRequest, Response
 
 from notifier.carriers.sandbox.magic import Answer
 
-STATUS = {Answer.THROTTLED: 429, Answer.BROKEN: 500, Answer.UNAVAILABLE: 503}
+STATUS = {Answer.UNAUTHORIZED: 401, Answer.THROTTLED: 429, Answer.BROKEN: 500, Answer.UNAVAILABLE: 503}
 
 
 def json_answer(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:

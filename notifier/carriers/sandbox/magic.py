@@ -20,6 +20,7 @@ class Answer(StrEnum):
     ACCEPTED = auto()
     REFUSED = auto()  # with the plan's code
     THROTTLED = auto()  # 429
+    UNAUTHORIZED = auto()  # 401
     BROKEN = auto()  # 500
     UNAVAILABLE = auto()  # 503
     HANGING = auto()  # none, until the other side gives up
@@ -51,6 +52,7 @@ class Plan:
     is_once: bool = False
     is_early: bool = False
     code: int = 0
+    reply: str = ""  # what the person writes back
 
 
 def _refused(code: int) -> Plan:
@@ -105,6 +107,8 @@ SMS: Mapping[int, Plan] = MappingProxyType(
         84: Plan("answer unreadable, but is sent", _SENT, Answer.GARBLED),
         85: Plan("a word that nobody knows yet", (Step("teleported"), Step("delivered"))),
         86: Plan("cancelled", (Step("canceled"),)),
+        87: Plan("delivered; the person sends STOP", _SENT, reply="STOP"),
+        88: Plan("delivered; the person writes back", _SENT, reply="Please stop. Who are you?"),
     }
 )
 
@@ -152,6 +156,18 @@ EMAIL: Mapping[str, Plan] = MappingProxyType(
         "opened": Plan("delivered, then opened", (_TAKEN, _ARRIVED, Step("open", {"useragent": "scanner"}))),
     }
 )
+
+
+OUTAGES: Mapping[str, Plan] = MappingProxyType(
+    {
+        "hangs": _not_taken("outage: hangs", Answer.HANGING),
+        "broken": _not_taken("outage: 500", Answer.BROKEN),
+        "throttles": _not_taken("outage: 429", Answer.THROTTLED),
+        "refuses": _not_taken("outage: 401", Answer.UNAUTHORIZED),
+        "cut": _not_taken("outage: connection cut", Answer.RESET),
+    }
+)
+"""What happens to every message while the vendor is ill, whoever it is for. Nothing is sent."""
 
 
 def sms_plan(number: str) -> Plan:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
+from notifier.carriers.sandbox.magic import OUTAGES
+
 
 class Receipts(StrEnum):
     """Which receipts are posted."""
@@ -18,7 +20,9 @@ class Options:
     """Accounts, as the vendors' consoles would show them.
 
     `senders` are numbers and messaging services, `mailboxes` verified senders of email. `webhook_key` is a P-256
-    private key as base64 DER (PKCS #8); "" makes a new one. No `webhook_url`: no email events.
+    private key as base64 DER (PKCS #8); "" makes a new one. No `webhook_url`: no email events. No `inbound_url`: nobody
+    hears what people write. No `lob_key`: no account
+    for letters; no `lob_webhook_url`: no events of letters.
     """
 
     account_sid: str
@@ -28,6 +32,12 @@ class Options:
     mailboxes: tuple[str, ...]
     webhook_url: str = ""
     webhook_key: str = field(default="", repr=False)
+    inbound_url: str = ""
+    lob_key: str = field(default="", repr=False)
+    lob_secret: str = field(default="", repr=False)
+    lob_webhook_url: str = ""
+    cancel_window_ms: int = 300_000
+    letters_per_5_seconds: int = 150
     delay_ms: int = 200
     answer_delay_ms: int = 0
     hang_ms: int = 60_000
@@ -43,6 +53,11 @@ class Switches:
     hang_ms: int
     receipts: Receipts
     webhook_url: str
+    inbound_url: str
+    lob_webhook_url: str
+    cancel_window_ms: int  # how long a letter can be taken back
+    letters_per_5_seconds: int
+    outage: str  # what every request to send is answered with while the vendor is ill: a word of OUTAGES, or ""
 
     @classmethod
     def of(cls, options: Options) -> "Switches":
@@ -53,6 +68,11 @@ class Switches:
             options.hang_ms,
             Receipts(options.receipts),
             options.webhook_url,
+            options.inbound_url,
+            options.lob_webhook_url,
+            options.cancel_window_ms,
+            options.letters_per_5_seconds,
+            "",
         )
 
     def turn(self, changes: object) -> bool:
@@ -62,7 +82,9 @@ class Switches:
         for name, value in changes.items():
             if name == "receipts":
                 is_right = value in set(Receipts)
-            elif name == "webhook_url":
+            elif name == "outage":
+                is_right = value == "" or value in OUTAGES
+            elif name in {"webhook_url", "inbound_url", "lob_webhook_url"}:
                 is_right = isinstance(value, str)
             else:
                 is_right = name in self.__slots__ and type(value) is int and value >= 0

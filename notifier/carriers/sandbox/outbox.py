@@ -6,11 +6,19 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from secrets import token_hex
 from typing import Any
-from urllib.parse import urldefrag, urlencode
+from urllib.parse import urlencode
+from uuid import uuid4
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    TCPConnector,
+)
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -27,12 +35,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
+from notifier.carriers.sandbox.connection import UNANSWERED, UNREACHED, connection_of
 from notifier.carriers.sandbox.options import Options, Receipts, Switches
 from notifier.carriers.sandbox.record import Record
 
 EVENTS_PER_POST = 500
 SENDGRID_TRIES = 5  # the vendor: for 24 hours
 IN_FLIGHT = 64
+WAITS = ClientTimeout(total=15, sock_connect=5)
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
@@ -61,9 +71,9 @@ class Outbox:
         self._validator = RequestValidator(options.auth_token)
         self._switches, self._record = switches, record
         self._session = ClientSession(
-            connector=TCPConnector(limit=0),
+            # Shorter than any server keeps one open: a post into a connection that is just being closed has no answer.
+            connector=TCPConnector(limit=0, keepalive_timeout=1),
             cookie_jar=DummyCookieJar(),
-            timeout=ClientTimeout(total=15, sock_connect=5),
         )
         self._places = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,7 +91,7 @@ class Outbox:
         """Posts that are held back (an array of events is one)."""
         return len(self._held)
 
-    def plan(self, delays: int, act: Callable[..., None], *args: object) -> None:
+    def plan(self, delays: int, act: Callable[..., object], *args: object) -> None:
         """Do something after so many delays."""
 
         def due() -> None:
@@ -117,20 +127,26 @@ class Outbox:
             task.cancel()
         await self._session.close()
 
-    async def post_form(self, url: str, form: Mapping[str, str], *, attempt: str) -> None:
-        """Twilio's callback: once more when nobody could be reached, never for an answer."""
-        target = urldefrag(url).url
+    async def post_form(self, url: str, form: Mapping[str, str], *, attempt: str = "") -> None:
+        """Twilio's callback, tried as often as its address asks for. The token is the same for all tries."""
+        target, connection = connection_of(url)
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "X-Twilio-Signature": self._validator.compute_signature(target, dict(form)),
-            "I-Twilio-Idempotency-Token": token_hex(16),
+            "I-Twilio-Idempotency-Token": str(uuid4()),
         }
         body = urlencode(form).encode("ascii")
-        for again in (1, 2):
-            status = await self._post(target, headers, body)
-            facts = {"ref": form["MessageSid"], "attempt": attempt, "word": form["MessageStatus"]}
-            self._record.add("receipt", "twilio", **facts, http=status, tries=again)
-            if status != 0:
+        facts = {"ref": form["MessageSid"], "attempt": attempt, "word": form.get("MessageStatus", form["SmsStatus"])}
+        loop = asyncio.get_running_loop()
+        end, tries = loop.time() + connection.total_seconds, 0
+        while True:
+            left = end - loop.time()
+            if left <= 0:
+                return
+            waits = ClientTimeout(left, sock_connect=connection.connect_seconds, sock_read=connection.read_seconds)
+            status, tries = await self.post(target, headers, body, waits), tries + 1
+            self._record.add("receipt", "twilio", **facts, http=status, tries=tries)
+            if not connection.wants_another(status, tries):
                 return
 
     def add_events(self, events: Sequence[object]) -> None:
@@ -155,7 +171,7 @@ class Outbox:
                 "X-Twilio-Email-Event-Webhook-Signature": b64encode(signature).decode("ascii"),
                 "X-Twilio-Email-Event-Webhook-Timestamp": stamp,
             }
-            status = await self._post(self._switches.webhook_url, headers, body)
+            status = await self.post(self._switches.webhook_url, headers, body)
             for event in events:
                 facts = event if isinstance(event, dict) else {}
                 self._record.add(
@@ -172,11 +188,15 @@ class Outbox:
                 return
             await asyncio.sleep(self._switches.delay_ms / 1000 * 2**again)
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """HTTP status; 0 when nobody was reached or answered."""
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, waits: ClientTimeout = WAITS) -> int:
+        """One post; returns the HTTP status, or UNREACHED, or UNANSWERED."""
         async with self._places:
             try:
-                async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+                async with self._session.post(
+                    url, data=body, headers=headers, allow_redirects=False, timeout=waits
+                ) as answer:
                     return answer.status
+            except (ClientConnectorError, ConnectionTimeoutError):
+                return UNREACHED
             except (ClientError, TimeoutError, OSError):
-                return 0
+                return UNANSWERED

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp.web import BaseRequest, HTTPRequestEntityTooLarge, Response
 
 from notifier.carriers.sandbox.answers import STATUS, json_answer, no_answer
-from notifier.carriers.sandbox.magic import BROKEN_ELEMENT, EMAIL_DELIVERED, Answer, Plan, Step, email_plan
+from notifier.carriers.sandbox.magic import BROKEN_ELEMENT, EMAIL_DELIVERED, OUTAGES, Answer, Plan, Step, email_plan
 from notifier.carriers.sandbox.options import Options, Switches
 from notifier.carriers.sandbox.outbox import Outbox
 from notifier.carriers.sandbox.record import Record
@@ -20,7 +20,15 @@ from notifier.carriers.sandbox.sendgrid_rules import ADDRESS, Fault, faults
 
 HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html"
 # The request as a whole has one answer: the worst of its recipients'.
-WORST = (Answer.HANGING, Answer.RESET, Answer.GARBLED, Answer.UNAVAILABLE, Answer.BROKEN, Answer.THROTTLED)
+WORST = (
+    Answer.UNAUTHORIZED,
+    Answer.HANGING,
+    Answer.RESET,
+    Answer.GARBLED,
+    Answer.UNAVAILABLE,
+    Answer.BROKEN,
+    Answer.THROTTLED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class SendGridSide:
 
     async def _take(self, request: BaseRequest, mail: Mapping[str, Any]) -> Response:
         people: list[dict[str, Any]] = mail["personalizations"]
-        plans = [self._plan(person) for person in people]
+        plans = [OUTAGES.get(self._switches.outage) or self._plan(person) for person in people]
         bad = [place for place, plan in enumerate(plans) if plan.answer is Answer.REFUSED]
         if bad:
             return self._refuse(400, [(ADDRESS, f"personalizations.{place}.to.0.email") for place in bad])

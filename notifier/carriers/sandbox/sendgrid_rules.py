@@ -5,11 +5,17 @@ Parameters of the vendor's that we do not use (templates, attachments, cc, ...) 
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 MAILBOX = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}\Z")
 TOP = frozenset({"personalizations", "from", "reply_to", "subject", "content", "custom_args", "tracking_settings"})
 PERSON = frozenset({"to", "subject", "headers", "substitutions", "custom_args"})
-RESERVED = frozenset({"x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "content-transfer-encoding"})
+RESERVED = frozenset(
+    {
+        *("x-sg-id", "x-sg-eid", "received", "dkim-signature", "content-type", "content-transfer-encoding"),
+        *("to", "from", "subject", "reply-to", "cc", "bcc"),
+    }
+)
 TRACKING = {
     "click_tracking": {"enable", "enable_text"},
     "open_tracking": {"enable"},
@@ -40,8 +46,11 @@ def _all(mail: Mapping[str, object]) -> Iterator[Fault]:
         people = []
     if len(people) > MOST_PEOPLE:
         yield "The personalization block is limited to 1000 personalizations per API request.", "personalizations"
+    if sum(len(person.get("to") or ()) for person in people) > MOST_PEOPLE:
+        yield "The total number of recipients must be no more than 1000.", "personalizations"
+    shared = mail.get("custom_args") or {}
     for place, person in enumerate(people):
-        yield from _person(person, f"personalizations.{place}")
+        yield from _person(person, f"personalizations.{place}", shared)
     yield from _mailbox(mail.get("from"), "from")
     if "reply_to" in mail:
         yield from _mailbox(mail["reply_to"], "reply_to")
@@ -52,7 +61,7 @@ def _all(mail: Mapping[str, object]) -> Iterator[Fault]:
     yield from _strings(mail.get("custom_args"), "custom_args")
 
 
-def _person(person: Mapping[str, object], at: str) -> Iterator[Fault]:
+def _person(person: Mapping[str, object], at: str, shared: object) -> Iterator[Fault]:
     yield from _unknown(person, PERSON, f"{at}.")
     to = person.get("to")
     if not isinstance(to, list) or not to:
@@ -64,11 +73,12 @@ def _person(person: Mapping[str, object], at: str) -> Iterator[Fault]:
         yield "Each email address in the personalization block should be unique.", at
     if "subject" in person and not _is_text(person["subject"]):
         yield "The subject must be a string at least one character in length.", f"{at}.subject"
-    yield from _strings(person.get("custom_args"), f"{at}.custom_args")
+    yield from _strings(person.get("custom_args"), f"{at}.custom_args", shared)
     yield from _strings(person.get("substitutions"), f"{at}.substitutions")
-    headers = person.get("headers", {})
-    if isinstance(headers, dict) and any(name.lower() in RESERVED for name in headers):
-        yield "A header is reserved.", f"{at}.headers"
+    yield from _strings(person.get("headers"), f"{at}.headers")
+    headers = person.get("headers")
+    if isinstance(headers, dict) and any(name.lower() in RESERVED or not name.isascii() for name in headers):
+        yield "A header is reserved, or not in ASCII.", f"{at}.headers"
 
 
 def _mailbox(mailbox: object, at: str) -> Iterator[Fault]:
@@ -104,14 +114,16 @@ def _tracking(settings: object) -> Iterator[Fault]:
             yield "The enable setting must be a boolean.", f"tracking_settings.{name}.enable"
 
 
-def _strings(values: object, at: str) -> Iterator[Fault]:
+def _strings(values: object, at: str, shared: object = MappingProxyType({})) -> Iterator[Fault]:
+    """Faults of an object of strings; its size is that of what it is merged into."""
     if values is None:
         return
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         raise TypeError
     if not values:
         yield "The object may not be empty.", at
-    if sum(len(name.encode()) + len(value.encode()) for name, value in values.items()) > MOST_BYTES:
+    merged = {**shared, **values} if isinstance(shared, Mapping) else values
+    if sum(len(name.encode()) + len(value.encode()) for name, value in merged.items()) > MOST_BYTES:
         yield "The object is limited to 10000 bytes.", at
 
 

@@ -15,14 +15,16 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 from aiohttp.web import BaseRequest, Response
 
 from notifier.carriers.sandbox.answers import STATUS, json_answer, no_answer
-from notifier.carriers.sandbox.magic import SMS_DELIVERED, Answer, Plan, Step, sms_plan
+from notifier.carriers.sandbox.magic import OUTAGES, SMS_DELIVERED, Answer, Plan, Step, sms_plan
 from notifier.carriers.sandbox.options import Options, Switches
 from notifier.carriers.sandbox.outbox import Outbox
 from notifier.carriers.sandbox.record import Record
+from notifier.carriers.sandbox.texting import Texting
 from notifier.carriers.sandbox.twilio_rules import MEANING, fault
 
 FILTERS = frozenset({"To", "From", "DateSent", "DateSent<", "DateSent>", "PageSize", "Page", "PageToken"})
 LARGEST_PAGE = 1000
+CREDENTIALS = 20003
 
 
 @dataclass(slots=True)
@@ -51,10 +53,12 @@ class SentMessage:
 class TwilioSide:
     """Takes messages, lists them, and tells about them."""
 
-    def __init__(self, *, options: Options, switches: Switches, outbox: Outbox, record: Record) -> None:
+    def __init__(
+        self, *, options: Options, switches: Switches, outbox: Outbox, record: Record, texting: Texting
+    ) -> None:
         self._account, self._senders = options.account_sid, options.senders
         self._credentials = "Basic " + b64encode(f"{options.account_sid}:{options.auth_token}".encode()).decode("ascii")
-        self._switches, self._outbox, self._record = switches, outbox, record
+        self._switches, self._outbox, self._record, self._texting = switches, outbox, record, texting
         self._messages: dict[str, SentMessage] = {}
         self._by_recipient: defaultdict[str, list[SentMessage]] = defaultdict(list)
         self._seen: set[tuple[str, str]] = set()
@@ -81,7 +85,9 @@ class TwilioSide:
         code = fault(fields, self._senders)
         if code:
             return self._refuse(400, code)
-        plan = self._plan(fields)
+        if self._texting.has_stopped(fields["To"]):
+            return self._refuse(400, 21610)
+        plan = OUTAGES.get(self._switches.outage) or self._plan(fields)
         if plan.answer is Answer.REFUSED:
             return self._refuse(400, plan.code)
         if plan.is_taken:
@@ -98,7 +104,8 @@ class TwilioSide:
         if plan.answer is Answer.ACCEPTED:
             return json_answer(201, self._resource(message))
         if plan.answer in STATUS:
-            return self._refuse(STATUS[plan.answer], 20000 + STATUS[plan.answer])
+            status = STATUS[plan.answer]
+            return self._refuse(status, CREDENTIALS if plan.answer is Answer.UNAUTHORIZED else 20000 + status)
         return await no_answer(request, plan.answer, hang_ms=self._switches.hang_ms)
 
     def _plan(self, fields: Mapping[str, str]) -> Plan:
@@ -133,6 +140,8 @@ class TwilioSide:
         steps = message.plan.steps[1:] if message.plan.is_early else message.plan.steps
         for place, step in enumerate(steps, start=1):
             self._outbox.plan(place, self._happen, message, step, place == len(steps))
+        if message.plan.reply:
+            self._outbox.plan(len(steps) + 1, self._texting.write, message.to, message.plan.reply)
 
     def _happen(self, message: SentMessage, step: Step, is_last: bool) -> None:  # noqa: FBT001 - called by the clock
         message.status, message.code = step.word, step.fields.get("ErrorCode")
