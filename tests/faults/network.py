@@ -25,6 +25,14 @@ class Fate(Enum):
     TAKEN_AND_BROKEN = auto()  # it has it, and our own code breaks on the answer
 
 
+class Answers(Enum):
+    """How the carrier answers when it is asked what it has."""
+
+    TRULY = auto()
+    LATE = auto()  # its list does not show yet what it has
+    NOT = auto()
+
+
 class Broken(Exception):
     """The adapter breaks its contract."""
 
@@ -38,7 +46,7 @@ class Network:
     has: Counter[UUID] = field(default_factory=Counter)
     refs: dict[UUID, str] = field(default_factory=dict)
     refused: set[UUID] = field(default_factory=set)
-    can_be_asked: bool = True
+    answers: Answers = Answers.TRULY
 
     def take(self, message: Message) -> str:
         """The message is there, whatever we hear of it."""
@@ -81,9 +89,9 @@ class NetworkCarrier:
         found = []
         for one in sought:
             attempt_id = one.message.attempt_id
-            if not self.network.can_be_asked:
+            if self.network.answers is Answers.NOT:
                 found.append(Found(attempt_id, Finding.UNSURE))
-            elif self.network.has[attempt_id]:
+            elif self.network.has[attempt_id] and self.network.answers is Answers.TRULY:
                 found.append(Found(attempt_id, Finding.THERE, self.network.refs[attempt_id]))
             else:
                 found.append(Found(attempt_id, Finding.ABSENT))

@@ -37,12 +37,12 @@ from notifier.usecases.breaker import Breaker, rules_of
 from notifier.usecases.dispatch import Sender, dispatch
 from notifier.usecases.pace import Pace
 from notifier.usecases.places import Places
-from notifier.usecases.receipts import store_receipts
 from notifier.usecases.reconcile import reconcile
 from notifier.usecases.stops import place_stop
-from tests.faults.network import Broken, Fate, Network, NetworkCarrier, posted
+from tests.faults.network import Answers, Broken, Fate, Network, NetworkCarrier, posted
 from tests.installation import open_office
 from tests.sandbox import Catcher, Sandbox
+from tests.told import store_receipts
 from tests.usecases.around import Died
 from tests.usecases.desk import QUICK, Desk, now, person, phone
 
@@ -105,7 +105,7 @@ class Engine(RuleBasedStateMachine):
 
     # What the office does.
 
-    @precondition(lambda self: len(self.matters) < 3)
+    @precondition(lambda self: len(self.matters) < 6)
     @rule(count=st.integers(1, 6))
     def enter(self, count: int) -> None:
         people = [person(phone=phone(self.numbers + n)) for n in range(count)]
@@ -113,7 +113,7 @@ class Engine(RuleBasedStateMachine):
         self.persons += count
         self.numbers += count
 
-    @rule(which=st.integers(0, 2))
+    @rule(which=st.integers(0, 5))
     def stop(self, which: int) -> None:
         with self.desk.tx() as tx:
             matter_id = self.matters[which % len(self.matters)]
@@ -130,13 +130,17 @@ class Engine(RuleBasedStateMachine):
     def send(self, fates: Sequence[Fate]) -> None:
         self._work(dispatch, fates, self.service.db)
 
+    @rule()
+    def send_and_hear_nothing(self) -> None:
+        self.send([Fate.TAKEN_AND_LOST])
+
     @rule(fates=FATES, deadline=st.integers(0, 4), moment=st.sampled_from(Moment))
     def die_while_sending(self, fates: Sequence[Fate], deadline: int, moment: Moment) -> None:
         self._work(dispatch, fates, MortalDatabase(self.service.db, deadline, moment))
 
-    @rule(can_be_asked=st.booleans())
-    def ask_the_carrier(self, can_be_asked: bool) -> None:  # noqa: FBT001 # Hypothesis gives it
-        self.network.can_be_asked = can_be_asked
+    @rule(answers=st.sampled_from(Answers))
+    def ask_the_carrier(self, answers: Answers) -> None:
+        self.network.answers = answers
         self._update("update attempt set check_at = now() where status = 'unknown' and check_at is not null")
         self._work(self._reconcile, [Fate.TAKEN], self.service.db)
 
@@ -240,7 +244,7 @@ class Engine(RuleBasedStateMachine):
             self.let_leases_end()
             self.let_waits_end()
             self.let_the_time_for_asking_run_out()
-            self.ask_the_carrier(can_be_asked=True)
+            self.ask_the_carrier(Answers.TRULY)
             self.let_waits_end()
             self.send([Fate.TAKEN])
             for number in range(len(self.network.refs)):
