@@ -60,7 +60,8 @@ check: setup  ## format, lint, types, import contracts, API snapshot
 bench: setup  ## measure; writes build/bench.json
 	.venv/bin/python -m tests.bench
 
-deep: setup browser  ## long runs: fuzz, faults, soak, scale
+# NOTIFIER_TEST_EXAMPLES=200 make deep: fewer orders of faults than the 2,500 of a whole run.
+deep: setup browser  ## long runs, about 15 minutes: outages, full disks, any order of faults
 	.venv/bin/pytest -m deep $(TESTS)
 
 clean:  ## remove what setup, tests and bench made; never data or keys

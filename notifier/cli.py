@@ -31,9 +31,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "receipts": ("notifier.commands.receipts:receipts", "What carriers said and nobody could place."),
         "run": ("notifier.commands.run:run", "Start the service: servers, web, workers, clock."),
         "sample": ("notifier.commands.sample:sample", "A list of made-up people."),
-        "tasks": ("notifier.commands.tasks:tasks", "What waits for a caseworker."),
         "sandbox": ("notifier.commands.sandbox:sandbox", "Stand in for the carriers, for development."),
         "stop": ("notifier.commands.stop:stop", "Stop sending at once; two officers let it go on."),
+        "tasks": ("notifier.commands.tasks:tasks", "What waits for a caseworker."),
     }
 )
 FAILED, WRONG = 1, 2

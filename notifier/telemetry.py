@@ -22,7 +22,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 
 Fields = MutableMapping[str, Any]
-ExcInfo = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
 
 _PERSONAL = """
 address addresses args authorization body city code contact contacts cookie email emails external_id html

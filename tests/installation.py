@@ -54,6 +54,12 @@ class Office:
     personal_token: str
     uploader_personal_token: str  # a personal key of the first officer
 
+    def live_token(self, officer: Principal, kind: KeyKind = KeyKind.PERSONAL) -> str:
+        """A key of an officer for what is live."""
+        with self.db.transaction(self.agency_id) as tx:
+            key = create_key(tx, officer_id=officer.officer_id, kind=kind, mode=Mode.LIVE, vault=self.vault, now=NOW)
+        return key.token
+
 
 @contextmanager
 def installation(url: str, key_dir: Path) -> Iterator[tuple[Database, Vault]]:

@@ -30,6 +30,7 @@ SECONDS = 10.0
 LANES = 8  # handfuls under way at once: more than fit, so that some slow answers leave no place unused
 GATHER = 0.15  # seconds in which more receipts gather once some were applied; the first one never waits
 PAUSE = 0.5  # seconds until a lane without work looks again while another is busy
+STAGGER = 0.02  # seconds between the first looks of two lanes: when one has found nothing, the next need not look
 SHORTEST_PAUSE = 0.05  # seconds, where the carrier's pace lets a lane go on soon
 ASK_SECONDS = 5.0  # between two looks for messages about which a carrier is to be asked
 
@@ -163,19 +164,25 @@ async def _send(worker: Worker, channel: Channel, until: float) -> bool:
     """Keep several handfuls under way, so that one which waits for a slow answer holds up no other."""
     sender = await worker.sender(channel)
     agencies = await asyncio.to_thread(all_agencies, worker.service.db)
-    busy = 0
+    busy, nothing_until = 0, 0.0
 
-    async def lane() -> bool:
-        nonlocal busy
+    async def lane(number: int) -> bool:
+        nonlocal busy, nothing_until
+        await asyncio.sleep(number * STAGGER)
         while time.monotonic() < until and not worker.leaving.is_asked:
-            busy += 1
-            try:
-                done = await _round(sender, agencies, worker.service, until)
-            finally:
-                busy -= 1
+            is_looking, done = time.monotonic() >= nothing_until, 0
+            if is_looking:
+                busy += 1
+                try:
+                    done = await _round(sender, agencies, worker.service, until)
+                finally:
+                    busy -= 1
             if done:
+                nothing_until = 0.0
                 continue
             is_paced = 0 < sender.rest_seconds <= PAUSE
+            if is_looking and not is_paced:
+                nothing_until = time.monotonic() + PAUSE
             if not busy and not is_paced:
                 return False
             await asyncio.sleep(max(SHORTEST_PAUSE, sender.rest_seconds) if is_paced else PAUSE)
@@ -183,7 +190,7 @@ async def _send(worker: Worker, channel: Channel, until: float) -> bool:
 
     async with asyncio.TaskGroup() as group:  # when one breaks, none goes on behind this job's back
         group.create_task(_ask(worker, sender, agencies, until))
-        lanes = [group.create_task(lane()) for _ in range(LANES)]
+        lanes = [group.create_task(lane(number)) for number in range(LANES)]
     await asyncio.to_thread(sender.pace.settle)
     return any(task.result() for task in lanes)
 
@@ -192,7 +199,7 @@ async def _round(sender: Sender, agencies: Sequence[UUID], service: Service, unt
     """One handful for each agency, until time is up or nothing may be sent to anybody."""
     done = 0
     for agency_id in sender.turns.in_order(agencies):
-        if time.monotonic() >= until or sender.leaving.is_asked or sender.rest_seconds:
+        if time.monotonic() >= until or sender.leaving.is_asked or sender.is_resting:
             break
         count = await _dispatch(sender, agency_id, service)
         if not sender.rest_seconds:

@@ -60,7 +60,7 @@ class MailedIn(Document):
 
 
 class VoidIn(Document):
-    """What was not mailed; its paper is destroyed. The body may also be left out."""
+    """What was not mailed; its paper is destroyed."""
 
     pieces: list[PieceText] | None = Field(
         default=None, min_length=1, max_length=BATCH, description="Some pieces alone. Left out: the whole batch."

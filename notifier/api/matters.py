@@ -1,17 +1,15 @@
-"""Matters: opening one for a demand, looking at it, approving, stopping and resuming."""
+"""Matters: opening one for a demand, looking at it, approving."""
 
 from flask import Response
 
 from notifier.api.answers import (
     ApprovedOut,
-    LiftOut,
     ListOut,
     ListsOut,
     MatterCreatedOut,
     MatterLineOut,
     MatterOut,
     MattersPage,
-    StopPlacedOut,
 )
 from notifier.api.auth import principal, v1_blueprint
 from notifier.api.cursors import read_time, time_cursor
@@ -21,9 +19,7 @@ from notifier.api.schemas import (
     ApproveIn,
     MatterPath,
     NewMatterIn,
-    Nothing,
     PageQuery,
-    StopIn,
     require_known_record_types,
 )
 from notifier.core.model import Channel
@@ -31,7 +27,7 @@ from notifier.core.roster import read_objects
 from notifier.store.engine import Tx
 from notifier.surface import metrics, service
 from notifier.usecases import approve as approving
-from notifier.usecases import intake, reading, stops
+from notifier.usecases import intake, reading
 from notifier.usecases.access import Scope
 from notifier.usecases.printable import require_printable_demand
 
@@ -141,44 +137,6 @@ def approve(path: MatterPath, body: ApproveIn) -> Response:
             unreachable=approved.unreachable,
             attempts=approved.attempts,
         )
-
-    return done_once(200, act, body_digest=body_digest(), after=ring_all)
-
-
-@blueprint.post("/matters/<matter_id>/stop", responses={200: StopPlacedOut})
-def stop(path: MatterPath, body: StopIn) -> Response:
-    """Stop sending at once: the whole matter, one channel of it, or one carrier.
-
-    One person is enough. What a carrier has already cannot be called back. Scope: sending.stop.
-    """
-    here = service()
-
-    def act(tx: Tx) -> StopPlacedOut:
-        placed = stops.place_stop(
-            tx,
-            matter_id=path.matter_id,
-            channel=body.channel,
-            carrier=body.carrier,
-            reason=body.reason.value,
-            principal=principal(),
-            now=here.now(),
-        )
-        return StopPlacedOut.model_validate(placed)
-
-    return done_once(200, act, body_digest=body_digest())
-
-
-@blueprint.post("/matters/<matter_id>/resume", responses={200: LiftOut})
-def resume(path: MatterPath, body: Nothing) -> Response:  # noqa: ARG001 # the body is checked to be empty
-    """Propose to send again, or confirm what another officer proposed.
-
-    Two officers are needed, the second with a personal key. Scope: sending.stop.
-    """
-    here = service()
-
-    def act(tx: Tx) -> LiftOut:
-        lift = stops.lift_stops(tx, path.matter_id, principal=principal(), now=here.now())
-        return LiftOut(state=lift.state, stops=list(lift.stops))
 
     return done_once(200, act, body_digest=body_digest(), after=ring_all)
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from flask import Response
 
-from notifier.api.answers import BatchesOut, BatchOut, MailedOut, VoidedOut
 from notifier.api.auth import principal, v1_blueprint
+from notifier.api.mailroom_answers import BatchesOut, BatchOut, MailedOut, VoidedOut
 from notifier.api.mailroom_schemas import MailedIn, VoidIn
 from notifier.api.reply import body_digest, done_once, raw_schema, shown
 from notifier.api.schemas import BatchPath, PartPath

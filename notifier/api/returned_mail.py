@@ -2,8 +2,8 @@
 
 from flask import Response
 
-from notifier.api.answers import DeliveredOut, ReturnedMailOut, ReturnedOut
 from notifier.api.auth import principal, v1_blueprint
+from notifier.api.mailroom_answers import DeliveredOut, ReturnedMailOut, ReturnedOut
 from notifier.api.mailroom_schemas import DeliveredIn, LetterPath, ReturnedMailIn
 from notifier.api.reply import body_digest, done_once
 from notifier.core.model import Channel

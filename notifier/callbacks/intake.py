@@ -124,7 +124,7 @@ def _raw_target(environ: Mapping[str, Any]) -> str:
     if not raw:
         query = environ.get("QUERY_STRING", "")
         raw = quote(environ["PATH_INFO"].encode("latin-1")) + (f"?{query}" if query else "")
-    return _ORIGIN.sub("", str(raw)).partition("#")[0].removesuffix("?")
+    return _ORIGIN.sub("", str(raw)).partition("#")[0]
 
 
 def _parse(reader: ReceiptReader, callback: Callback) -> list[CarrierReceipt] | None:

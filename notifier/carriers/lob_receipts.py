@@ -2,9 +2,9 @@
 
 1. The body is JSON.
 2. The signature is hex HMAC-SHA256 by the webhook's secret over the timestamp header, a full stop and the raw body.
-3. The timestamp (in seconds or milliseconds: both are seen) is at most three days old. The vendor repeats what was not
-   taken and says neither for how long nor whether it signs again, so a narrow window would lose receipts; a replay
-   inside it changes nothing, because events have ids.
+3. The timestamp (seconds, milliseconds or a date: the vendor does not say which) is at most three days old. The vendor
+   repeats what was not taken and says neither for how long nor whether it signs again, so a narrow window would lose
+   receipts; a replay inside it changes nothing, because events have ids.
 4. Our own ids stand in the letter's metadata. The event of a deleted letter has none: it is kept in the quarantine.
 
 Source: the vendor's OpenAPI description 1.22, its guide "Using webhooks", and public receivers of these webhooks, which
@@ -94,10 +94,8 @@ class LobReceipts:
         if not any(proofs):
             raise CallbackRefused("signature")
         # (3) neither old nor from the future
-        if not re.fullmatch(r"[0-9]{1,14}", stamp):
-            raise CallbackRefused("timestamp")
-        seconds = int(stamp) / 1000 if int(stamp) >= MILLISECONDS else int(stamp)
-        if not -EARLIEST <= callback.received_at - datetime.fromtimestamp(seconds, UTC) <= OLDEST:
+        signed_at = _signed_at(stamp)
+        if signed_at is None or not -EARLIEST <= callback.received_at - signed_at <= OLDEST:
             raise CallbackRefused("timestamp")
 
     def parse(self, callback: Callback) -> list[CarrierReceipt]:
@@ -129,6 +127,13 @@ class LobReceipts:
                 is_known=word in EVENTS,
             )
         ]
+
+
+def _signed_at(stamp: str) -> datetime | None:
+    if not re.fullmatch(r"[0-9]{1,14}(\.[0-9]{1,6})?", stamp):
+        return _moment(stamp)
+    seconds = float(stamp) / 1000 if float(stamp) >= MILLISECONDS else float(stamp)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _reason(event: AttemptEvent | None, letter: Mapping[str, Any]) -> Reason | None:

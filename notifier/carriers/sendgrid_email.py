@@ -37,6 +37,7 @@ from python_http_client.exceptions import HTTPError
 
 from notifier.carriers.base import Message, Outcome, SendResult
 from notifier.carriers.retry_after import retry_after
+from notifier.carriers.sendgrid_receipts import reference
 from notifier.carriers.sendgrid_wire import NotConnectedError, batched, open_sdk, payload
 from notifier.carriers.timetable import Wire
 from notifier.core.model import Channel
@@ -107,7 +108,7 @@ class SendGridEmail:
         if isinstance(answer, _NoAnswer):
             return [SendResult(message.attempt_id, answer.outcome, None, *answer[1:]) for message in batch]
         if answer.status == 202:  # noqa: PLR2004 - HTTP's own number
-            ref = answer.headers.get("X-Message-Id")
+            ref = reference(answer.headers.get("X-Message-Id") or "")
             return [SendResult(message.attempt_id, Outcome.HANDED_OVER, ref) for message in batch]
         named, is_request_wrong = faults(answer, len(batch))
         if named:

@@ -111,8 +111,7 @@ class SendGridReceipts:
             event,
             *ids,
             raw,
-            # The answer to our request held the part before the first full stop.
-            carrier_ref=message_id.partition(".")[0] if message_id else None,
+            carrier_ref=reference(message_id or ""),
             occurred_at=_moment(element.get("timestamp")),
             reason=self._reason(event, element),
             carrier_code=_text(element, "status", CODE),
@@ -126,6 +125,11 @@ class SendGridReceipts:
             given = element.get("reason")
             return self._codes.get(given.strip().lower() if isinstance(given, str) else "", Reason.UNSPECIFIED)
         return None
+
+
+def reference(message_id: str) -> str | None:
+    """What the answer to our request and its events have in common: an event's id goes on after a full stop."""
+    return message_id.partition(".")[0] or None
 
 
 def _public_key(text: str) -> EllipticCurvePublicKey:
@@ -174,7 +178,8 @@ def _text(element: Mapping[str, object], name: str, shape: re.Pattern[str]) -> s
 
 
 def _moment(value: object) -> datetime | None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    """Seconds since 1970, a fraction and all."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         return datetime.fromtimestamp(value, UTC)

@@ -69,7 +69,7 @@ def batched(messages: Sequence[Message], size: int) -> Iterator[list[Message]]:
 def fits(message: Message) -> bool:
     """True when the message can share a request: short enough, and free of our own tokens."""
     parts = (TEXT, HTML, message.text, message.html)
-    return sum(len(part.encode()) for part in parts) <= SUBSTITUTION_BYTES and not any(
+    return sum(len(part.encode("utf-8", "surrogatepass")) for part in parts) <= SUBSTITUTION_BYTES and not any(
         token in part for token in (TEXT, HTML) for part in (message.subject, message.text, message.html)
     )
 

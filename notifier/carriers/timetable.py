@@ -65,6 +65,7 @@ class Wire(_Table):
     connect_timeout_seconds: float = Field(gt=0)
     concurrency: int = Field(ge=1, le=1000)
     batch: int = Field(ge=1, le=MOST_LOST_AT_ONCE)
+    ahead: int = Field(default=0, ge=0, le=MOST_LOST_AT_ONCE)
     validity_seconds: int | None = Field(default=None, ge=6, le=36_000)
     cancel_seconds: float | None = Field(default=None, gt=0)
     lease_seconds: float = Field(default=90, gt=0, le=3600)

@@ -3,15 +3,17 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import click
 
-from notifier.calling import Api
+from notifier.calling import Api, CallFailed
 from notifier.commands.options import personal_key_option, url_option
 from notifier.core.model import Signature
 from notifier.core.returned_mail import RULES, UspsReason
@@ -19,6 +21,16 @@ from notifier.terminal import table, terminal
 
 PARTS: Final = {"pdf": "pdf", "manifest": "csv", "totals": "pdf"}
 ADDRESS_COLUMNS: Final = ("line1", "line2", "city", "region", "postal_code")
+ROW: Final = re.compile(r"/(?:pieces|certified)/([0-9]+)/")
+WHY_NOT: Final[Mapping[str, str]] = {
+    "unknown_letter": "no letter of this agency has that number, or two have it; scan the code",
+    "mode_mismatch": "this key is for test matters and the letter is live, or the other way round",
+    "never_written": "by the records there is no such paper",
+    "impossible_day": "that day is to come, or lies before the letter was printed, as the clock of its matter has it",
+    "recorded_otherwise": "it was recorded before with another reason or address",
+    "confidential_address": "the return is recorded; the new address is not kept, for the confidentiality program",
+    "erased": "the return is recorded; the data of the person was erased, and no address is kept for them",
+}
 Folder = click.Path(file_okay=False, path_type=Path)
 Day = click.DateTime(["%Y-%m-%d"])
 
@@ -68,9 +80,12 @@ def download(batch_id: UUID, folder: Path, url: str, key: str) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for part, ending in PARTS.items():
         path = folder / f"{batch_id}-{part}.{ending}"
-        with path.open("wb") as file:
-            path.chmod(0o600)
-            api.download(f"/v1/print-batches/{batch_id}/{part}", file)
+        with TemporaryDirectory(dir=folder, prefix=".") as here:  # what was refused replaces no file
+            whole = Path(here) / path.name
+            with whole.open("wb") as file:
+                whole.chmod(0o600)
+                api.download(f"/v1/print-batches/{batch_id}/{part}", file)
+            whole.replace(path)
         click.echo(path)
 
 
@@ -124,11 +139,15 @@ def returned(scans: IO[str], url: str, key: str) -> None:
     reasons. Ends with status 1 when a letter was not recorded.
     """
     rows = _rows(scans, "piece", "reason", "returned_on", *ADDRESS_COLUMNS)
-    done = _post(Api(url, key), "/v1/returned-mail", {"pieces": [_scan(row) for row in rows]})["pieces"]
+    # Nothing is recorded twice anyhow; what could not be recorded yesterday is looked at anew.
+    body = {"pieces": [_scan(row) for row in rows]}
+    done = _post(Api(url, key), "/v1/returned-mail", body, once=str(uuid4()))["pieces"]
     told = [
         (number, each["result"], each["next_step"] or "", _followed(each)) for number, each in enumerate(done, start=1)
     ]
-    terminal().print(table(["line", "result", "what to do", "mailed at once"], told))
+    terminal().print(table(["row", "result", "what to do", "mailed at once"], told))
+    for result in sorted({each["result"] for each in done} & WHY_NOT.keys()):
+        click.echo(f"{result}: {WHY_NOT[result]}")
     if any(each["result"] not in {"recorded", "known"} for each in done):
         raise click.exceptions.Exit(1)
 
@@ -162,19 +181,24 @@ def reasons() -> None:
     terminal().print(table(["reason", "meaning", "what to do"], rows))
 
 
-def _post(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Once, however often the very same is sent."""
+def _post(api: Api, path: str, body: dict[str, Any], *, once: str | None = None) -> dict[str, Any]:
+    """Once, however often the very same is sent; `once` makes it another request."""
     sent = json.dumps(body).encode()
-    once = hashlib.sha256(path.encode() + b"\n" + sent).hexdigest()
-    return api.post(path, sent, once=once).document
+    try:
+        return api.post(path, sent, once=once or hashlib.sha256(path.encode() + b"\n" + sent).hexdigest()).document
+    except CallFailed as error:
+        raise CallFailed(ROW.sub(lambda found: f"row {int(found[1]) + 1}: ", error.message), error.status) from None
 
 
 def _rows(file: IO[str], *columns: str) -> list[dict[str, str]]:
     """The rows of a CSV; a column that is not known is refused, one that is empty is left out."""
-    reader = csv.DictReader(file)
-    if not set(reader.fieldnames or ()) <= set(columns):
-        raise click.UsageError(f"The columns of the CSV can be {', '.join(columns)}.")
-    return [{name: value for name, value in row.items() if value and name in columns} for row in reader]
+    try:
+        reader = csv.DictReader(file)
+        if not set(reader.fieldnames or ()) <= set(columns):
+            raise click.UsageError(f"The columns of the CSV can be {', '.join(columns)}.")
+        return [{name: value for name, value in row.items() if value and name in columns} for row in reader]
+    except (UnicodeDecodeError, csv.Error):
+        raise click.UsageError("The file is no CSV in UTF-8.") from None
 
 
 def _scan(row: dict[str, str]) -> dict[str, Any]:

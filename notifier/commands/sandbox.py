@@ -16,6 +16,7 @@ from notifier.carriers.sandbox.certificate import Tls
 from notifier.carriers.sandbox.options import Options, Receipts
 from notifier.carriers.sandbox.outbox import make_key, public_key
 from notifier.carriers.sandbox.server import main as serve
+from notifier.carriers.twilio_receipts import OVERRIDE
 from notifier.commands.installation import read_settings
 from notifier.commands.options import DEFAULT_URL
 from notifier.settings import Settings
@@ -61,7 +62,7 @@ def sandbox(*, host: str, port: int | None, delay_ms: int, hang_ms: int, receipt
         api_key=settings.sendgrid.api_key if settings.sendgrid else accounts["api_key"],
         mailboxes=(settings.sendgrid.sender if settings.sendgrid else MAILBOX,),
         webhook_url=f"{public}/callbacks/sendgrid_email",
-        inbound_url=f"{public}/callbacks/twilio_inbound",
+        inbound_url=f"{public}/callbacks/twilio_inbound#{OVERRIDE}",
         webhook_key=private,
         lob_key=settings.lob.api_key if settings.lob else "",
         lob_secret=settings.lob.webhook_secret if settings.lob else "",

@@ -32,7 +32,7 @@ def stop() -> None:
 @stop.command("place")
 @matter_option
 @click.option("--channel", type=click.Choice([channel.value for channel in Channel]), help="This channel only.")
-@click.option("--carrier", help="This carrier only, as `notifier check` calls it.")
+@click.option("--carrier", help="This carrier only: twilio_sms, sendgrid_email, lob_letter or mailroom_letter.")
 @click.option("--reason", type=click.Choice(REASONS), default="other", show_default=True, help="Why.")
 @url_option
 @personal_key_option

@@ -21,7 +21,7 @@ def tasks() -> None:
 
 
 @tasks.command("list")
-@click.option("--kind", type=click.Choice(list(TaskKind)), help="Of this kind only.")
+@click.option("--kind", type=click.Choice([kind.value for kind in TaskKind]), help="Of this kind only.")
 @click.option("--matter", "matter_id", type=click.UUID, help="Of this matter only.")
 @click.option("--all", "also_done", is_flag=True, help="Also those that are done.")
 @url_option
@@ -59,7 +59,9 @@ def show(kind: str | None, matter_id: UUID | None, also_done: bool, url: str, ke
 
 @tasks.command("done")
 @click.argument("task_id", type=click.UUID)
-@click.option("--resolution", type=click.Choice(list(Resolution)), required=True, help="What came of it.")
+@click.option(
+    "--resolution", type=click.Choice([one.value for one in Resolution]), required=True, help="What came of it."
+)
 @url_option
 @personal_key_option
 def finish(task_id: UUID, resolution: str, url: str, key: str) -> None:

@@ -55,7 +55,7 @@ def ask(state: State, rules: Rules, *, now: float) -> tuple[State, Permit]:
     """What may be sent; whoever gets a probe keeps everybody else from one until its answers are in."""
     if not state.is_open:
         return state, Permit.ALL
-    if now < state.until:
+    if now < state.until <= now + max(rules.cap, rules.probe):  # further ahead, the clock was set back
         return state, Permit.NONE
     return replace(state, until=now + rules.probe), Permit.PROBE
 

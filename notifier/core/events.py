@@ -161,6 +161,10 @@ def _about_attempt(may: str = "", *, commits: str = "", etsi: str | None = None)
     )
 
 
+def _carriers_word(may: str = "", *, etsi: str | None = None) -> EventSpec:
+    return _about_attempt(may, commits="receipt", etsi=etsi)
+
+
 T = EventType
 
 REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
@@ -225,32 +229,22 @@ REGISTRY: Mapping[EventType, EventSpec] = MappingProxyType(
         T.NOTICE_VIEWED: _spec("notice", etsi="ContentHandover", about_person=True),
         T.NOTICE_ACKNOWLEDGED: _spec("notice", etsi="ConsignmentAcceptance", about_person=True),
         T.ATTEMPT_ORDERED: _spec(
-            "attempt notice channel contact",
-            "linked_from duplicate_possible plan_row service due",
-            about_person=True,
+            "attempt notice channel contact", "linked_from duplicate_possible plan_row service due", about_person=True
         ),
         T.ATTEMPT_COMPOSED: _about_attempt("pages sheets blob edition", commits="text"),
         T.ATTEMPT_HANDED_OVER: _about_attempt("batch edition found_by", commits="text receipt", etsi="RelayToNonERDS"),
         T.ATTEMPT_NOT_SENT: _about_attempt("tries retry_at found_by"),
         T.ATTEMPT_LOST_TRACK: _about_attempt("edition", commits="text"),
-        T.ATTEMPT_REFUSED: _about_attempt("found_by", commits="receipt", etsi="RelayToNonERDSFailure"),
-        T.ATTEMPT_ACCEPTED: _about_attempt(
-            "batch mailed_on found_by article", commits="receipt", etsi="RelayToNonERDS"
-        ),
-        T.ATTEMPT_ARRIVED: _about_attempt(
-            "found_by delivered_on signature article", commits="receipt", etsi="RelayToNonERDS"
-        ),
-        T.ATTEMPT_BOUNCED: _about_attempt(commits="receipt", etsi="RelayToNonERDSFailure"),
-        T.ATTEMPT_CAME_BACK: _about_attempt(
-            "usps_reason returned_on forwarded_to", commits="receipt", etsi="RelayToNonERDSFailure"
-        ),
+        T.ATTEMPT_REFUSED: _carriers_word("found_by", etsi="RelayToNonERDSFailure"),
+        T.ATTEMPT_ACCEPTED: _carriers_word("batch mailed_on found_by article", etsi="RelayToNonERDS"),
+        T.ATTEMPT_ARRIVED: _carriers_word("found_by delivered_on signature article", etsi="RelayToNonERDS"),
+        T.ATTEMPT_BOUNCED: _carriers_word(etsi="RelayToNonERDSFailure"),
+        T.ATTEMPT_CAME_BACK: _carriers_word("usps_reason returned_on forwarded_to", etsi="RelayToNonERDSFailure"),
         T.ATTEMPT_WENT_SILENT: _about_attempt(etsi="RelayToNonERDSFailure"),
         T.ATTEMPT_CANCELLED: _about_attempt("stop"),
         T.ATTEMPT_WITHDRAWN: _about_attempt("batch"),
         T.INBOUND_RECEIVED: _spec("inbound kind carrier contact", commits="message", about_person=True),
-        T.RECEIPT_IGNORED: _about_attempt(
-            "word usps_reason returned_on forwarded_to mailed_on article", commits="receipt"
-        ),
+        T.RECEIPT_IGNORED: _carriers_word("word usps_reason returned_on forwarded_to mailed_on article"),
         T.DECLARATION_SIGNED: _spec("declaration", commits="document"),
         T.NONDISCLOSURE_ENTERED: _spec("order kind", "until", about_person=True),
         T.NONDISCLOSURE_CONFIRMED: _spec("order", about_person=True),

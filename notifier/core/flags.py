@@ -20,6 +20,7 @@ FLAG_MEANING: Final[Mapping[ContactFlag, str]] = MappingProxyType(
         F.WRONG_PERSON: "Whoever has it says that it is not the person's.",
         F.RETURNED: "The post brought a letter back from it.",
         F.MOVED: "The post brought a letter back from it and named another address.",
+        F.DECEASED: "The post or an officer says that the person has died. Find out who is to be told.",
     }
 )
 
@@ -34,6 +35,7 @@ FLAG_OF_REASON: Final[Mapping[Reason, ContactFlag]] = MappingProxyType(
         R.NUMBER_DEAD: F.DEAD,
         R.INVALID_ADDRESS: F.DEAD,
         R.MAILBOX_REFUSED: F.DEAD,
+        R.RETURNED_BY_POST: F.RETURNED,  # a letter carrier's word; what is scanned in says more (`returned_mail`)
         R.SUPPRESSED: F.DEAD,  # the carrier has had an earlier bounce from it and will not try again
     }
 )
@@ -47,6 +49,7 @@ _REASON: Final[Mapping[ContactFlag, Reason]] = MappingProxyType(
         F.WRONG_PERSON: R.WRONG_PERSON,
         F.RETURNED: R.RETURNED_BY_POST,
         F.MOVED: R.RETURNED_BY_POST,
+        F.DECEASED: R.DECEASED,
     }
 )
 

@@ -45,6 +45,7 @@ class ContactFlag(StrEnum):
     WRONG_PERSON = "wrong_person"  # whoever has it says that it is not the person's
     RETURNED = "returned"  # the post brought a letter back with a reason that defeats it
     MOVED = "moved"  # as returned, and the post named another address
+    DECEASED = "deceased"  # the post, or an officer, says that the person has died: no text messages to their phone
 
 
 class TaskKind(StrEnum):

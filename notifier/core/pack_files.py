@@ -54,6 +54,13 @@ def load_packs(directory_texts: Mapping[str, bytes]) -> Packs:
     return packs
 
 
+def read_pack(pack_id: str, content: bytes) -> Pack | None:
+    """One pack as it was kept with a matter; None when this release cannot read it any more."""
+    problems: list[str] = []
+    pack = _pack(f"{pack_id}.toml", content, problems)
+    return None if problems else pack
+
+
 def _pack(file_name: str, content: bytes, problems: list[str]) -> Pack | None:
     try:
         document = tomllib.loads(content.decode())
@@ -73,6 +80,7 @@ def _pack(file_name: str, content: bytes, problems: list[str]) -> Pack | None:
         sha256=hashlib.sha256(content).hexdigest(),
         resend_unknown=table.number("resend_unknown", 0, _MOST_RESENDS, otherwise=0),
         household_gap=timedelta(minutes=table.number("household_gap_minutes", 0, _MOST_GAP_MINUTES, otherwise=0)),
+        content=content,
     )
     table.refuse_the_rest()
     problems += [f"{file_name}: {problem}" for problem in _contradictions(pack, file_name)]

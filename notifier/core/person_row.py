@@ -153,9 +153,6 @@ def _point(contact: ContactRow) -> ContactPoint:
     return (phone if contact.kind == "phone" else email)(contact.value or "")
 
 
-KNOWN_FIELDS = ", ".join(PersonRow.model_fields)
-
-
 def findings(error: ValidationError, at: str = "") -> tuple[Finding, ...]:
     """What a validation error says, in our codes, with pointers below `at`.
 

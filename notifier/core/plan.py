@@ -95,21 +95,38 @@ def next_tasks(plan: Sequence[PlanRow], history: History[Id], *, now: datetime) 
     return tuple(dict.fromkeys(due))
 
 
+def stopped_rows(plan: Sequence[PlanRow], history: History[Id]) -> frozenset[str]:
+    """The rows that something stops by now: what they ordered and has not left yet is not wanted any more."""
+    return frozenset(row.id for row in plan if row.unless & history.evidence.keys())
+
+
 def next_look(
-    plan: Sequence[PlanRow], contacts: Mapping[Id, ContactPoint], history: History[Id], *, now: datetime
+    plan: Sequence[PlanRow],
+    contacts: Mapping[Id, ContactPoint],
+    history: History[Id],
+    *,
+    now: datetime,
+    word_may_come: bool = True,
 ) -> datetime | None:
     """When to ask again, after what falls due now has been ordered; None when nothing falls due by time alone.
 
     Whoever records a failure, a return, or what the person did asks anew by itself; for what nobody tells (`UNTOLD`)
-    the plan is looked at again when its row could be due at the earliest, and then ever more rarely.
+    the plan is looked at again when its row could be due at the earliest, and then ever more rarely. Without
+    `word_may_come` nothing is under way that could be handed over or arrive.
     """
     done = _Done(history.attempts)
-    looks = [look for row in plan for look in _looks(row, contacts, history, done, now)]
+    untold = UNTOLD if word_may_come else frozenset[Evidence]()
+    looks = [look for row in plan for look in _looks(row, contacts, history, done, now, untold)]
     return min(looks, default=None)
 
 
 def _looks(
-    row: PlanRow, contacts: Mapping[Id, ContactPoint], history: History[Id], done: "_Done[Id]", now: datetime
+    row: PlanRow,
+    contacts: Mapping[Id, ContactPoint],
+    history: History[Id],
+    done: "_Done[Id]",
+    now: datetime,
+    untold: frozenset[Evidence],
 ) -> Iterator[datetime]:
     evidence = history.evidence
     if row.unless & evidence.keys() or (row.task is not None and row.task in history.tasks):
@@ -119,7 +136,7 @@ def _looks(
         return
     missing = ({row.after} | row.needs) - evidence.keys()
     if missing:
-        if missing <= UNTOLD:
+        if missing <= untold:
             delay = row.delay if row.after in missing else AT_ONCE
             yield now + max(delay, SOONEST_LOOK, now - evidence.get(Evidence.APPROVAL, now))
         return

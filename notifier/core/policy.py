@@ -5,7 +5,7 @@ counsel has approved these very bytes (`sha256`) is a fact of that agency, kept 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum, auto
 
@@ -101,6 +101,8 @@ class PlanRow:
 class Pack:
     """One rule set. `effect` is the id of the message that tells what an objection does; `sha256` is of the file.
 
+    `content` is that file, for whoever keeps it with a matter: a matter follows the very bytes that it was bound to.
+
     `resend_unknown`: how often a message whose carrier never said whether it went out is ordered anew, recorded as a
     possible duplicate; 0 leaves it to a caseworker. `household_gap`: between text messages or emails that reach several
     people of one matter at one phone or mailbox.
@@ -118,6 +120,7 @@ class Pack:
     status: PackStatus = PackStatus.DRAFT
     resend_unknown: int = 0
     household_gap: timedelta = timedelta(0)
+    content: bytes = field(default=b"", repr=False, compare=False)
 
 
 Packs = Mapping[str, Pack]

@@ -72,12 +72,12 @@ def zones_of_state(region: str) -> frozenset[str]:
 
 
 def zones_of(number: str, regions: Collection[str], *, agency_zone: str) -> frozenset[str]:
-    """Where somebody may be: by their number, else by the states of their addresses.
+    """Where somebody may be: by their number and by the states of their addresses, for numbers move with people.
 
     Where neither says, the time must fit the agency's zone and both coasts.
     """
     by_state = frozenset[str]().union(*(zones_of_state(region) for region in regions))
-    return zones_of_phone(number) or by_state or MAINLAND | {agency_zone}
+    return zones_of_phone(number) | by_state or MAINLAND | {agency_zone}
 
 
 def next_allowed(at: datetime, zones: Collection[str], *, share: float = 0.0) -> datetime:

@@ -24,11 +24,12 @@ REASON_MEANING: Mapping[Reason, str] = MappingProxyType(
         R.MISCONFIGURED: "Our account, sender or request is wrong. Nobody's number or mailbox is to blame.",
         R.TIMED_OUT: "No answer in time.",
         R.WORKER_LOST: "Our own worker was lost while the carrier was called.",
-        R.NO_TEXT: "No text could be written for it.",
+        R.NO_TEXT: "It could not be written: there is no text for it, or our fonts lack a character of the name.",
         R.UNREADABLE: "What is kept for it is damaged, so that it could not be written.",
         R.DOES_NOT_FIT: "The name or address is longer than the letter carrier prints, and nothing is cut. Shorten it.",
         R.NOT_OFFERED: "The carrier does not offer this service there: certified mail goes to US addresses only.",
         R.RETURNED_BY_POST: "The post brought it back.",
+        R.DECEASED: "The post or an officer says that the person has died.",
         R.WRONG_PERSON: "Whoever has this number or address says that it is not the person's.",
         R.UNSPECIFIED: "The carrier gave no reason that we can read; its own code stands beside it.",
     }

@@ -50,13 +50,15 @@ class NextStep(StrEnum):
 class ReturnRule:
     """What a reason means. `defeats`: whether the attempt counts for nothing; None when it only waits.
 
-    `flag`: nothing more is sent to the address. `keeps_mailing`: a letter may follow without a human's decision.
+    `flag`: nothing more is sent to the address. `stops_texts`: nor to the person's phones. `keeps_mailing`: a letter
+    may follow without a human's decision.
     """
 
     meaning: str
     step: NextStep
     defeats: bool | None
     flag: bool = True
+    stops_texts: bool = False
     keeps_mailing: bool = True
 
 
@@ -78,7 +80,7 @@ RULES: Final[Mapping[UspsReason, ReturnRule]] = MappingProxyType(
         N.VAC: ReturnRule("Vacant: nobody lives there.", S.OTHER_CHANNEL, defeats=True),
         N.NMR: ReturnRule("No mail receptacle there.", S.OTHER_CHANNEL, defeats=True),
         N.BC: ReturnRule("The post office box is closed.", S.OTHER_CHANNEL, defeats=True),
-        N.DEC: ReturnRule("The person has died.", S.NEXT_OF_KIN, defeats=True, keeps_mailing=False),
+        N.DEC: ReturnRule("The person has died.", S.NEXT_OF_KIN, defeats=True, stops_texts=True, keeps_mailing=False),
         N.TA: ReturnRule("Temporarily away, or mail held.", S.WAIT, defeats=None, flag=False),
         N.NONE: ReturnRule("It came back, and no reason can be read on it.", S.MEND_ADDRESS, defeats=True),
     }

@@ -172,7 +172,8 @@ MEANING: Mapping[AttemptStatus, str] = MappingProxyType(
         S.PLANNED: "Waiting for its turn. Nothing was sent yet.",
         S.SENDING: "Being handed to the carrier now.",
         S.UNKNOWN: (
-            "The carrier gave no clear answer. It may have been sent, so it is not sent again until that is known."
+            "The carrier gave no clear answer: it may have been sent. We look for it; if nobody can say, another"
+            " message follows or a caseworker decides."
         ),
         S.HANDED_OVER: "The carrier or the mailroom has it. Nothing is known about its arrival.",
         S.ACCEPTED: "It is on its way. This does not prove that it arrived.",
@@ -221,7 +222,9 @@ OUTCOME_MEANING: Mapping[PersonOutcome, str] = MappingProxyType(
         PersonOutcome.UNCERTAIN: "A carrier gave no clear answer: nobody knows yet whether anything went out.",
         PersonOutcome.DELIVERED: "A carrier says that at least one message arrived. This is not yet service in law.",
         PersonOutcome.NO_WORD: "Everything was handed over and the carriers never said more.",
-        PersonOutcome.NOT_REACHED: "Every message failed or came back. A caseworker must find another way.",
+        PersonOutcome.NOT_REACHED: (
+            "Every message failed, came back or went to somebody else. A caseworker must find another way."
+        ),
     }
 )
 
@@ -282,5 +285,6 @@ class Reason(StrEnum):
     DOES_NOT_FIT = auto()  # the name or address is longer than the carrier prints
     NOT_OFFERED = auto()  # the carrier has no such service to this address
     RETURNED_BY_POST = auto()
+    DECEASED = auto()  # the person has died: what was planned to their phone is not sent
     WRONG_PERSON = auto()  # whoever has the number or address says that it is not the person's
     UNSPECIFIED = auto()

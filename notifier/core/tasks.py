@@ -22,8 +22,9 @@ TASK_MEANING: Final[Mapping[TaskKind, str]] = MappingProxyType(
         K.REPLY_RECEIVED: "The person, or whoever has their number, wrote to us. Read it and answer.",
         K.CALL: "Call the person, with an interpreter where one is needed.",
         K.REVIEW: (
-            "What the plan wants cannot be sent. About a matter: no carrier in use serves a channel. About the agency:"
-            " its return address is not a name, a street and CITY ST ZIP. Decide what follows."
+            "What the plan wants cannot be sent. About a matter: no carrier in use serves a channel, or a pack that it"
+            " is bound to is not here in that version. About the agency: its return address is not a name, a street and"
+            " CITY ST ZIP. Decide what follows."
         ),
     }
 )

@@ -31,9 +31,9 @@ AT_THE_END: Final = frozenset(
         PersonOutcome.NOT_REACHED,
     }
 )
-NEEDS_A_HUMAN: Final = frozenset({PersonOutcome.UNCERTAIN, PersonOutcome.NOT_REACHED})
+NEEDS_A_HUMAN: Final = frozenset({PersonOutcome.UNREACHABLE, PersonOutcome.UNCERTAIN, PersonOutcome.NOT_REACHED})
 NEXT: Final[Mapping[PersonOutcome, str]] = {
-    PersonOutcome.UNREACHABLE: "a caseworker finds an address",
+    PersonOutcome.UNREACHABLE: "a caseworker finds a way",
     PersonOutcome.AWAITING_APPROVAL: "a second officer approves",
     PersonOutcome.STOPPED: "two officers resume sending",
     PersonOutcome.IN_PROGRESS: "the message is handed over",

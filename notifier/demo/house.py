@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 from sqlalchemy.exc import DataError, ProgrammingError
 
 from notifier.carriers.sandbox.outbox import make_key
+from notifier.carriers.twilio_receipts import OVERRIDE
 from notifier.core.errors import SettingsError
 from notifier.programs import environment, parts, sandbox, servers
 from notifier.servers.errors import CannotStart
@@ -107,7 +108,7 @@ def open_house(environ: Mapping[str, str], *, say: Callable[[str], None]) -> Ite
         Settings.load(env, CONFIG_DIR)
         options |= {
             "webhook_url": f"{api_url}/callbacks/sendgrid_email",
-            "inbound_url": f"{api_url}/callbacks/twilio_inbound",
+            "inbound_url": f"{api_url}/callbacks/twilio_inbound#{OVERRIDE}",
             "delay_ms": STEP_MS,
         }
         stand_in = sandbox(json.dumps({"host": LOOPBACK, "port": carriers, "options": options}))

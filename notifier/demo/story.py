@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -20,6 +20,7 @@ from notifier.usecases.applying import some_receipt_waits
 from notifier.usecases.clock_offset import advance_clock
 
 POLL_SECONDS: Final = 0.25
+QUIET_SECONDS: Final = 4.0
 LONGEST_SECONDS: Final = 180.0
 ONCE_MORE: Final = timedelta(days=6)  # the default plan: email and text message on day 3, a certified letter on day 5
 LONG_ENOUGH: Final = timedelta(days=36)  # the slowest carrier, the post, is called silent after 35
@@ -70,11 +71,7 @@ def approve(office: Office, matter_id: UUID) -> dict[str, int]:
 
 def follow_sending(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
     """Until everything due was handed over and the sandbox has told all that it will ever tell."""
-    for matter in _watch(house, office, matter_id):
-        shown(matter)
-        if _rests(house, office, matter):
-            shown(_read(office, matter_id))
-            return
+    _follow(house, office, matter_id, shown, waits_for=frozenset())
 
 
 def declare_mailed(office: Office) -> int:
@@ -107,10 +104,20 @@ def move_clock(house: House, office: Office, matter_id: UUID, by: timedelta) -> 
 
 def await_silence(house: House, office: Office, matter_id: UUID, shown: Shown) -> None:
     """Watch silence be declared, until no carrier is waited for any longer."""
+    _follow(house, office, matter_id, shown, waits_for=UNSETTLED)
+
+
+def _follow(house: House, office: Office, matter_id: UUID, shown: Shown, *, waits_for: Collection[str]) -> None:
+    """Until nothing has moved for a while and no message stands where it is waited for.
+
+    While a carrier is asked what became of a message nothing shows that it may be ordered again a moment later.
+    """
+    quiet = 0
     for matter in _watch(house, office, matter_id):
         shown(matter)
-        waits = any(counts.get(status) for counts in matter["attempts"].values() for status in UNSETTLED)
-        if not waits and _rests(house, office, matter):
+        waits = any(counts.get(status) for counts in matter["attempts"].values() for status in waits_for)
+        quiet = 0 if waits or not _rests(house, office, matter) else quiet + 1
+        if quiet * POLL_SECONDS >= QUIET_SECONDS:
             return
 
 

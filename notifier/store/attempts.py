@@ -112,7 +112,7 @@ def stopped_since(tx: Tx, channel: Channel, claimed: Sequence[Claimed]) -> set[U
     return set(rows.scalars())
 
 
-def give_back(tx: Tx, claimed: Sequence[Claimed]) -> None:
+def give_back(tx: Tx, claimed: Collection[Claimed]) -> None:
     """Give attempts back untried, that whoever calls this has taken and has not begun to hand over."""
     if not claimed:
         return

@@ -106,9 +106,14 @@ def claim_letters_to_post(
     ]
 
 
-def letters_to_withdraw(tx: Tx, carrier: str, *, within: timedelta, limit: int) -> list[ToWithdraw]:
-    """Letters that a stop keeps back and that their carrier was given at most so long ago."""
-    query = f"select a.matter_id, a.attempt_id, a.carrier_ref {_TO_WITHDRAW} order by a.handed_over_at limit :limit"
+def letters_to_withdraw(
+    tx: Tx, carrier: str, *, within: timedelta, limit: int, but: Collection[str] = ()
+) -> list[ToWithdraw]:
+    """Letters that a stop keeps back and that their carrier was given at most so long ago, `but` these references."""
+    query = (
+        f"select a.matter_id, a.attempt_id, a.carrier_ref {_TO_WITHDRAW}"
+        " and a.carrier_ref <> all(:but) order by a.handed_over_at limit :limit"
+    )
     values = {"agency": tx.agency_id, "channel": Channel.LETTER.value, "carrier": carrier}
-    rows = tx.conn.execute(text(query), {**values, "within": within, "limit": limit})
+    rows = tx.conn.execute(text(query), {**values, "within": within, "limit": limit, "but": list(but)})
     return [ToWithdraw(*row) for row in rows]

@@ -46,7 +46,7 @@ def read_attempts(tx: Tx, attempt_ids: Collection[UUID]) -> dict[UUID, Attempt]:
 
 _UPDATE: Final = """
 update attempt a set
-  status = u.status, updated_at = %(now)b, lease_until = null,
+  status = u.status, updated_at = now(), lease_until = null,
   carrier_ref = case when not u.withdrawn then coalesce(u.carrier_ref, a.carrier_ref) end,
   withdrawn_ref = case when u.withdrawn then a.carrier_ref else a.withdrawn_ref end,
   reason = case when u.moved then u.reason else a.reason end,
@@ -71,7 +71,6 @@ def write_standings(
     standings: Mapping[UUID, Standing],
     status: Mapping[UUID, AttemptStatus],
     *,
-    now: datetime,
     at: Mapping[UUID, datetime],
 ) -> None:
     """Write attempts that `read_attempts` holds. `status` is by attempt, `at` the time that counts in each matter."""
@@ -83,7 +82,6 @@ def write_standings(
             _UPDATE,
             {
                 "agency": tx.agency_id,
-                "now": now,
                 # Silence is counted on the matter's own clock, that of a letter from its mailing.
                 "at": [at[row.matter_id] for row in rows],
                 "ids": list(standings),

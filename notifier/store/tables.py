@@ -128,7 +128,12 @@ demand = _tenant(
     ),
     _may(return_date=Date),
 )
-matter_pack = _tenant("matter_pack", {"matter_id": Uuid, "pack_id": Text}, _must(version=Integer, sha256=LargeBinary))
+matter_pack = _tenant(
+    "matter_pack",
+    {"matter_id": Uuid, "pack_id": Text},
+    _must(version=Integer, sha256=LargeBinary),
+    _may(content=LargeBinary),
+)
 target = _tenant("target", {"target_id": Uuid}, _must(matter_id=Uuid, kind=Text, sealed=LargeBinary))
 roster = _tenant(
     "roster",

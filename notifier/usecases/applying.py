@@ -15,11 +15,12 @@ from notifier.core.status import AttemptEvent, AttemptStatus, Reason
 from notifier.store.engine import AWAY, Tx
 from notifier.store.ledger import lock_chains
 from notifier.store.vault import Cipher, Vault
+from notifier.usecases.compose import Lost, open_ciphers
 from notifier.usecases.progress import Change, record, record_all
 
 BATCH: Final = 1000
 FEW: Final = 200  # so many cost little more apart than together
-FAILED: Final = "failed"
+NOT_APPLIED: Final = "not-applied"  # no status: those are what became of the attempt
 
 log = structlog.get_logger()
 
@@ -28,6 +29,9 @@ def apply_receipts(tx: Tx, *, vault: Vault, now: datetime) -> int:
     """Apply a batch of stored receipts in the order they came, of all matters together; returns how many were taken.
 
     One that cannot be applied is marked as failed and waits for `queue_failed`.
+
+    Raises:
+        Sealed: the installation lacks a file of its keys.
     """
     rows = tx.conn.execute(
         text(
@@ -39,13 +43,14 @@ def apply_receipts(tx: Tx, *, vault: Vault, now: datetime) -> int:
     ).all()
     if not rows:
         return 0
-    ciphers = vault.surviving(tx, {row.person_id for row in rows})
+    ciphers = open_ciphers(tx, {row.person_id for row in rows}, vault=vault)
     by_matter: dict[UUID, list[Change]] = defaultdict(list)
     failed: set[UUID] = set()
     for row in rows:
-        if row.event is not None and row.person_id in ciphers:
+        cipher = ciphers[row.person_id]
+        if row.event is not None and cipher is not Lost.ERASED:
             try:
-                by_matter[row.matter_id].append(_change(row, ciphers[row.person_id]))
+                by_matter[row.matter_id].append(_change(row, None if isinstance(cipher, Lost) else cipher))
             except ValueError as error:  # a word that a later release has stored
                 _give_up(row.receipt_id, error, failed)
     lock_chains(tx, by_matter)  # all of them first, in id order: what fails may have to be done in another order
@@ -84,11 +89,11 @@ def _give_up(receipt_id: UUID, error: Exception, failed: set[UUID]) -> None:
 
 def _result(row: Row[tuple[object, ...]], statuses: Mapping[UUID, AttemptStatus], failed: Collection[UUID]) -> str:
     if row.receipt_id in failed:
-        return FAILED
+        return NOT_APPLIED
     return statuses[row.attempt_id].value if row.event and row.attempt_id in statuses else "no-change"
 
 
-def _change(row: Row[tuple[object, ...]], cipher: Cipher) -> Change:
+def _change(row: Row[tuple[object, ...]], cipher: Cipher | None) -> Change:
     return Change(
         row.attempt_id,
         AttemptEvent(row.event),
@@ -103,8 +108,10 @@ def _change(row: Row[tuple[object, ...]], cipher: Cipher) -> Change:
     )
 
 
-def _proof(row: Row[tuple[object, ...]], cipher: Cipher) -> dict[str, bytes]:
+def _proof(row: Row[tuple[object, ...]], cipher: Cipher | None) -> dict[str, bytes]:
     """What the ledger commits to; nothing when it was spoilt: what it said counts, and holds up nobody else's."""
+    if cipher is None:
+        return {}
     try:
         return {"receipt": cipher.open(row.sealed, "receipt.sealed", row.receipt_id)}
     except Sealed:
@@ -126,13 +133,13 @@ def _mark(tx: Tx, results: Iterable[tuple[UUID, str]], *, now: datetime) -> None
 def count_failed(tx: Tx) -> int:
     """How many stored receipts could not be applied."""
     failed = text("select count(*) from receipt where agency_id = :agency and result = :failed")
-    return int(tx.conn.execute(failed, {"agency": tx.agency_id, "failed": FAILED}).scalar_one())
+    return int(tx.conn.execute(failed, {"agency": tx.agency_id, "failed": NOT_APPLIED}).scalar_one())
 
 
 def queue_failed(tx: Tx) -> int:
     """Let what could not be applied be tried once more; returns how many there are."""
     again = text("update receipt set applied_at = null, result = null where agency_id = :agency and result = :failed")
-    return tx.conn.execute(again, {"agency": tx.agency_id, "failed": FAILED}).rowcount
+    return tx.conn.execute(again, {"agency": tx.agency_id, "failed": NOT_APPLIED}).rowcount
 
 
 def some_receipt_waits(tx: Tx) -> bool:

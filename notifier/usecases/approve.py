@@ -71,8 +71,8 @@ def approve_sending(
     Raises:
         Forbidden: `personal-key-needed`, `role-missing`, `second-officer-needed`, `mode-mismatch`.
         NotFound: `unknown-matter`.
-        Invalid: `nothing-to-approve`, `list-not-waiting`; `nondisclosure-on-file`: an order or a statute may forbid
-            telling; `real-carrier-in-test-mode`: a test must never reach a real person.
+        Invalid: `nothing-to-approve`, `list-not-waiting`; `unknown-pack`, as `bound_packs`; `nondisclosure-on-file`: an
+            order or a statute may forbid telling; `real-carrier-in-test-mode`: a test must never reach a real person.
     """
     _require_approver(principal)  # (1)
     matter = take_matter(tx, matter_id, principal)  # (2)
@@ -81,7 +81,7 @@ def approve_sending(
     _require_tellable(tx, matter_id)
     lone = _may_stand_alone(tx, matter.mode)
     roster_ids, alone = _choose_lists(tx, matter_id, lists, principal=principal, lone=lone)  # (3)
-    bound = [packs[pack_id] for pack_id in bound_packs(tx, matter_id)]
+    bound = bound_packs(tx, matter_id, packs)
     gap = household_gap_of(bound)
     timing = timing_of(tx, matter.mode, gap=gap, vault=vault)
     at = now + cast("timedelta", matter.clock_offset)

@@ -91,7 +91,10 @@ def batch_file(tx: Tx, batch_id: UUID, part: str, *, principal: Principal, vault
         raise Conflict("batch-voided", "This batch was voided: its letters are printed in another one.")
     if part == "pdf" and row["declared_at"] is None:
         if row["withdrawn"]:
-            raise Conflict("pieces-withdrawn", "Letters of this batch were withdrawn, and its file still holds them.")
+            raise Conflict(
+                "pieces-withdrawn",
+                "Letters of this batch were withdrawn, and its file holds them. Mail what is printed, or void all.",
+            )
         require_no_stop(tx, batch_id)
     return get_blob(tx, row[f"{part}_blob"], vault=vault)
 

@@ -94,6 +94,11 @@ class Breaker:
         state = self._state
         return max(0.0, state.until - self._clock() - self._ahead) if state.is_open else 0.0
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether nothing is sent, as was read a moment ago; later on somebody's probe may have closed it."""
+        return self.rest_seconds > 0 and self._clock() - self._looked < LOOK_EVERY
+
     def _step(self, step: Step) -> Permit:
         if self._redis is not None and self._clock() >= self._away_until:
             try:

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from notifier.carriers import CARRIERS
 from notifier.core.events import EventType
@@ -14,9 +16,12 @@ from notifier.core.model import Actor, Channel
 from notifier.store.engine import Database, Tx
 from notifier.store.ledger import append, draft, lock_chains
 from notifier.usecases.breaker import Standing
+from notifier.usecases.clock import PATIENCE
 
 ALARM: Final = "carrier_not_answering"
 ACTOR: Final = Actor.system("clock")
+log = structlog.get_logger()
+
 _KINDS: Final = (EventType.ALARM_RAISED, EventType.ALARM_CLEARED)
 
 
@@ -47,9 +52,12 @@ class CarrierAlarms:
         known = self._standing.get(agency_id)
         if known is not None and not troubled - known and not is_closed & known:
             return
-        with db.transaction(agency_id) as tx:
-            raised = _write(tx, troubled=troubled, is_closed=is_closed, now=now)
-        self._standing[agency_id] = raised
+        try:
+            with db.transaction(agency_id) as tx:
+                tx.conn.execute(text(PATIENCE))
+                self._standing[agency_id] = _write(tx, troubled=troubled, is_closed=is_closed, now=now)
+        except OperationalError as error:  # somebody holds the chain: the next tick tries again
+            log.warning("alarms.left", agency=str(agency_id), error=type(error).__name__)
 
 
 def _write(tx: Tx, *, troubled: Collection[str], is_closed: Collection[str], now: datetime) -> frozenset[str]:

@@ -63,8 +63,7 @@ def catch_up(
         with db.transaction(agency_id) as tx:
             silent = _silent(tx, timetables, now)
         _record(db, agency_id, silent, now=now)  # (2)
-        with db.transaction(agency_id) as tx:
-            raise_alarms(tx, now=now)  # (3)
+        _raise_alarms(db, agency_id, now=now)  # (3)
     if tick % IDLE_EVERY == 0:
         with db.transaction(agency_id) as tx:
             close_idle_work(tx)  # (4)
@@ -79,6 +78,15 @@ def _record(db: Database, agency_id: UUID, changes: Changes, *, now: datetime) -
                 record(tx, matter_id, changes[matter_id], now=now)
         except Exception as error:  # noqa: BLE001 # the next tick tries again
             log.error("clock.matter_left", matter=str(matter_id), error=type(error).__name__)  # noqa: TRY400 # a traceback may hold values
+
+
+def _raise_alarms(db: Database, agency_id: UUID, *, now: datetime) -> None:
+    try:
+        with db.transaction(agency_id) as tx:
+            tx.conn.execute(text(PATIENCE))
+            raise_alarms(tx, now=now)
+    except Exception as error:  # noqa: BLE001 # as above
+        log.error("clock.alarms_left", agency=str(agency_id), error=type(error).__name__)  # noqa: TRY400 # as above
 
 
 def _first_checks(tx: Tx, timetables: Mapping[str, Timetable]) -> Mapping[str, datetime]:

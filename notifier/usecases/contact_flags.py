@@ -176,18 +176,6 @@ def count_flags(tx: Tx, matter_id: UUID) -> dict[ContactFlag, int]:
     return {ContactFlag(row.flag): row.points for row in rows}
 
 
-def unusable_contacts(tx: Tx, contact_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Those of these contact points that get nothing, because a flag is in force."""
-    rows = tx.conn.execute(
-        text(
-            "select distinct contact_id from contact_flag"
-            " where agency_id = :agency and contact_id = any(:contacts) and lifted_at is null"
-        ),
-        {"agency": tx.agency_id, "contacts": list(contact_ids)},
-    )
-    return frozenset(rows.scalars())
-
-
 def points_by_blind(tx: Tx, blind: bytes) -> list[PointRow]:
     """Every contact point of the agency with this keyed index."""
     return _read_points(tx, "c.blind = :given", blind)
@@ -222,7 +210,8 @@ def _read_points(tx: Tx, which: str, given: object) -> list[PointRow]:
     return list(rows)
 
 
-# Nobody is left without a way who has a message on its way, or of whom a carrier says that one arrived.
+# Nobody is left without a way who has a message on its way, or of whom a carrier says that one arrived; what went to
+# somebody else does not count.
 _WITHOUT_A_WAY: Final = text(
     f"""
     select p.person_id, p.matter_id from person p
@@ -232,7 +221,9 @@ _WITHOUT_A_WAY: Final = text(
         where c.agency_id = p.agency_id and c.person_id = p.person_id and c.problem is null and {NOT_FLAGGED})
       and not exists (
         select from attempt a where a.agency_id = p.agency_id and a.person_id = p.person_id
-          and a.status in ('planned', 'sending', 'unknown', 'handed_over', 'accepted', 'delivered'))
+          and a.status in ('planned', 'sending', 'unknown', 'handed_over', 'accepted', 'delivered')
+          and not exists (select from contact_flag w where w.agency_id = a.agency_id and w.contact_id = a.contact_id
+            and w.flag = 'wrong_person' and w.lifted_at is null))
     order by p.person_id
     """  # noqa: S608 # our own constant
 )

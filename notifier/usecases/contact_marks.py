@@ -140,6 +140,7 @@ def learn(tx: Tx, failed: Collection[Learned], *, at: Mapping[UUID, datetime]) -
     is flagged: another matter's chain is not ours to take here, and `known_contacts` finds the others in time.
     """
     points = _points_of(tx, failed)
+    failed = [one for one in failed if one.attempt_id in points]
     alike: dict[tuple[UUID, ContactFlag, str], dict[UUID, Learned]] = defaultdict(dict)
     for one in failed:
         alike[one.matter_id, FLAG_OF_REASON[one.reason], one.carrier][points[one.attempt_id].contact_id] = one
@@ -154,11 +155,13 @@ def learn(tx: Tx, failed: Collection[Learned], *, at: Mapping[UUID, datetime]) -
 
 
 def _points_of(tx: Tx, failed: Iterable[Learned]) -> dict[UUID, PointRow]:
+    """The contact points by attempt; none of certified letters that came back: most were left unclaimed."""
     rows = tx.conn.execute(
         text(
             "select a.attempt_id, c.contact_id, c.person_id, a.matter_id, c.kind from attempt a"
             " join contact_point c on c.agency_id = a.agency_id and c.contact_id = a.contact_id"
             " where a.agency_id = :agency and a.attempt_id = any(:attempts)"
+            " and not (a.status = 'returned' and coalesce(a.service, '') = 'certified')"
         ),
         {"agency": tx.agency_id, "attempts": [one.attempt_id for one in failed]},
     )

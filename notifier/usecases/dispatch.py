@@ -3,7 +3,7 @@
 One handful of attempts goes through these steps, numbered here and in the code:
 
 (0) ask leave: this process is not about to end, the carrier is not resting, and its pace allows so many;
-(1) claim: take due attempts under a lease, fair between matters, and no more than can leave at once;
+(1) claim: take due attempts under a lease, fair between matters, and few more than can leave at once;
 (2) compose: write each text and keep it, sealed, before anything leaves; give back what a stop has come to hold;
 (3) commit: from here on a lost worker means "unknown", never "send again";
 (4) hand over: concurrently, on the worker's own loop, and never on a lease that is getting old;
@@ -11,7 +11,6 @@ One handful of attempts goes through these steps, numbered here and in the code:
 """
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,27 +22,28 @@ import psycopg
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from notifier.carriers.base import Carrier, Outcome, SendResult
+from notifier.carriers.base import Carrier, SendResult
 from notifier.carriers.timetable import FRESH_SECONDS, Wire
 from notifier.core.breaker import Permit
 from notifier.core.model import Mode
-from notifier.core.status import Reason
 from notifier.render.renderer import Renderer
-from notifier.store.attempts import Claimed, claim, database_now, give_back, stopped_since
+from notifier.store.attempts import claim, database_now, give_back, stopped_since
+from notifier.store.bulk import in_chunks
 from notifier.store.engine import Database
 from notifier.store.vault import Vault
 from notifier.usecases.breaker import PROBE, Breaker
-from notifier.usecases.compose import Unwritten, keep_texts, open_parcels
+from notifier.usecases.compose import keep_texts, open_parcels
+from notifier.usecases.handful import Handful, uptime
 from notifier.usecases.leaving import Leaving
 from notifier.usecases.night import wait_for_day
-from notifier.usecases.outcomes import Happened, given_up, happened_to, lost, shows_at_work, slow_down
+from notifier.usecases.outcomes import Happened, given_up, happened_to, lost, shows_at_work, slow_down, unsent
 from notifier.usecases.pace import Pace
 from notifier.usecases.places import Held, Places
-from notifier.usecases.progress import Change, record_all
+from notifier.usecases.progress import Change, hand_back, record_all
 from notifier.usecases.turns import Turns
 from notifier.usecases.writing import Outgoing, write
 
-RECORD_EVERY: Final = 0.2  # seconds between writes while answers come in
+RECORD_EVERY: Final = 0.5  # seconds between writes while answers come in
 RECORD_AGAIN: Final = 0.5  # seconds until what happened is written down again, while the database is away
 FRESH: Final = timedelta(seconds=FRESH_SECONDS)
 AWAY: Final = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
@@ -74,31 +74,14 @@ class Sender:
         return timedelta(seconds=self.wire.lease_seconds)
 
     @property
+    def is_resting(self) -> bool:
+        """Whether asking for leave is no use now."""
+        return self.breaker.is_resting or self.pace.wait_seconds > 0
+
+    @property
     def rest_seconds(self) -> float:
         """For how long nothing will be sent whatever is due, as far as this process knows."""
         return max(self.breaker.rest_seconds, self.pace.wait_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Handful:
-    """What was claimed together. Its clock is the database's, read once and carried on by this machine's."""
-
-    claimed: int
-    outgoing: Sequence[Outgoing]
-    unwritten: Sequence[Unwritten]
-    claimed_at: datetime
-    began: float  # on the monotonic clock, before the claim
-    permit: Permit = Permit.ALL
-
-    @property
-    def age(self) -> timedelta:
-        """How long the lease has run at most."""
-        return timedelta(seconds=time.monotonic() - self.began)
-
-    @property
-    def now(self) -> datetime:
-        """The time on the database's clock, by which attempts are due."""
-        return self.claimed_at + self.age
 
 
 Prepare = Callable[[UUID, Sender, int, datetime], Handful]
@@ -130,7 +113,7 @@ def _take(agency_id: UUID, sender: Sender, places: int, now: datetime) -> Handfu
     sent = 0
     try:
         if tokens == 0:
-            return Handful(0, (), (), now, time.monotonic())
+            return Handful(0, (), (), now, uptime())
         handful = (sender.prepare or _prepare)(agency_id, sender, tokens, now)
         sent = len(handful.outgoing)
     finally:
@@ -141,7 +124,7 @@ def _take(agency_id: UUID, sender: Sender, places: int, now: datetime) -> Handfu
 
 
 def _prepare(agency_id: UUID, sender: Sender, at_most: int, now: datetime) -> Handful:
-    began = time.monotonic()
+    began = uptime()
     channel = sender.carrier.channel
     served = sender.turns.served_in(agency_id)
     with sender.db.transaction(agency_id) as tx:
@@ -166,9 +149,9 @@ async def _send(agency_id: UUID, handful: Handful, sender: Sender, held: Held) -
     broken: BaseException | None = None
     await _record(agency_id, [given_up(item) for item in handful.unwritten], sender, handful)
     if sender.leaving.is_asked:
-        await _hand_back(agency_id, [item.parcel.claimed for item in handful.outgoing], sender, permit)
+        await _hand_back(agency_id, handful, sender)
         return
-    slices = _slices(handful.outgoing, sender.wire.batch)
+    slices = in_chunks(handful.outgoing, sender.wire.batch)
     calls = {asyncio.create_task(_hand_over(slice_, handful, sender)): slice_ for slice_ in slices}
     try:
         while calls:
@@ -186,23 +169,34 @@ async def _send(agency_id: UUID, handful: Handful, sender: Sender, held: Held) -
     finally:
         if calls:
             await asyncio.wait(calls)
+    if permit is Permit.PROBE and broken is None:  # nothing was heard of the carrier: whoever comes next tries
+        await asyncio.to_thread(sender.breaker.tell, permit, worked=False, failed=0)
     if broken is not None:  # a carrier that raises breaks its contract: what it had is unknown when the lease ends
         raise broken
 
 
 async def _hand_over(items: Sequence[Outgoing], handful: Handful, sender: Sender) -> list[SendResult]:
-    if handful.age > FRESH:  # this machine was asleep, or worse: somebody else may hold the lease soon
-        return [SendResult(item.message.attempt_id, Outcome.NOT_SENT, reason=Reason.WORKER_LOST) for item in items]
-    return await sender.carrier.send([item.message for item in items])  # (4)
+    try:
+        has_waited = await sender.places.begin_call()
+    except asyncio.CancelledError:  # given up while it waited: nothing of it was sent
+        return [unsent(item) for item in items]
+    try:
+        # Old when this machine was asleep, or worse: somebody else may hold the lease soon.
+        if handful.age > FRESH or (has_waited and sender.leaving.is_asked):
+            return [unsent(item) for item in items]
+        return await sender.carrier.send([item.message for item in items])  # (4)
+    finally:
+        sender.places.end_call()
 
 
-async def _hand_back(agency_id: UUID, claimed: Sequence[Claimed], sender: Sender, permit: Permit) -> None:
+async def _hand_back(agency_id: UUID, handful: Handful, sender: Sender) -> None:
     """Nothing of it was begun. What cannot be written down now is unknown when the lease ends."""
+    claimed, now = [item.parcel.claimed for item in handful.outgoing], handful.now
 
     def write_down() -> None:
         with sender.db.transaction(agency_id) as tx:
-            give_back(tx, claimed)
-        sender.breaker.tell(permit, worked=False, failed=0)
+            hand_back(tx, claimed, now=now)
+        sender.breaker.tell(handful.permit, worked=False, failed=0)
 
     if claimed:
         await asyncio.to_thread(write_down)
@@ -224,15 +218,15 @@ def _error(call: "asyncio.Task[list[SendResult]]") -> BaseException | None:
 
 
 async def _learn(answers: Sequence[Sequence[SendResult]], sender: Sender, permit: Permit) -> Permit:
-    """Tell breaker and pace what calls came to; a probe that failed has told all that it can."""
+    """Tell breaker and pace what calls came to; a probe has told all that it can with its first answers."""
     shown = [shows_at_work(results) for results in answers]
     worked, failed = True in shown, shown.count(False)
     pause = slow_down(result for results in answers for result in results)
-    if failed or not sender.breaker.is_untroubled:
+    if failed or (worked and not sender.breaker.is_untroubled):
         await asyncio.to_thread(sender.breaker.tell, permit, worked=worked, failed=failed)
     if pause is not None:
         await asyncio.to_thread(sender.pace.pause, pause)
-    return Permit.NONE if failed and permit is Permit.PROBE else permit
+    return Permit.NONE if permit is Permit.PROBE and (worked or failed) else permit
 
 
 def _happened(answers: Sequence[Sequence[SendResult]], handful: Handful, sender: Sender) -> list[Happened]:
@@ -287,7 +281,3 @@ async def _written(
         else:
             return True
         await asyncio.sleep(RECORD_AGAIN)
-
-
-def _slices(items: Sequence[Outgoing], size: int) -> list[Sequence[Outgoing]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

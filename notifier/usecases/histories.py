@@ -40,13 +40,16 @@ _READ: Final = sorted({*_BY_NOTICE, *_FAILURES, T.OBJECTION_RECEIVED, T.ATTEMPT_
 class Told:
     """What is known of one notice. Contact points stand with those first that reach nobody else of the matter.
 
-    `nothing_reached`: every message failed or came back, the person has not answered either, and no caseworker has been
-    told since the last one did.
+    `nothing_reached`: there was no message, or every one failed, came back or went to somebody else; the person has not
+    answered either, and no caseworker has been told since the last one did. `waiting`: messages that are planned, with
+    the row that wanted each. `came_back`: letters that their carrier says came back, and that no human knows of yet.
     """
 
     contacts: Mapping[UUID, ContactPoint]
     history: History[UUID]
     nothing_reached: bool
+    waiting: Mapping[UUID, str]
+    came_back: Collection[UUID]
 
 
 def read_histories(
@@ -57,7 +60,8 @@ def read_histories(
     contacts = _contacts(tx, matter_id, people)
     attempts = _attempts(tx, people)
     events = _events(tx, people)
-    tasks = _tasks(tx, [notice.notice_id for notice in notices])
+    back = {one.attempt_id for found in attempts.values() for one in found if one.status == S.RETURNED}
+    tasks = _tasks(tx, [*(notice.notice_id for notice in notices), *back])
     offset = at - now
     told = {}
     for notice in notices:
@@ -66,11 +70,21 @@ def read_histories(
         ordered = [Ordered(one.contact_id, one.plan_row, _left_at(one, one.due_at + offset, at)) for one in mine]
         mine_tasks = tasks[notice.notice_id]
         history = History(_evidence(notice, mine, seen), ordered, list(mine_tasks))
-        failed_at = history.evidence.get(Evidence.FAILED)
+        failed_at = history.evidence.get(Evidence.FAILED) if mine else notice.ordered_at
         helped_at = mine_tasks.get(TaskKind.NOT_REACHED)
         is_news = failed_at is not None and (helped_at is None or helped_at < failed_at)
         nothing_reached = is_news and not ANSWERS & history.evidence.keys()
-        told[notice.notice_id] = Told(contacts[notice.recipient_id], history, nothing_reached)
+        told[notice.notice_id] = Told(
+            contacts[notice.recipient_id],
+            history,
+            nothing_reached,
+            {one.attempt_id: one.plan_row for one in mine if one.status == S.PLANNED},
+            [
+                one.attempt_id
+                for one in mine
+                if one.attempt_id in back and not one.scanned and TaskKind.MAIL_RETURNED not in tasks[one.attempt_id]
+            ],
+        )
     return told
 
 
@@ -94,7 +108,9 @@ class _Seen:
 
 def _evidence(notice: NoticeRow, attempts: Sequence[Row[Any]], seen: Sequence[_Seen]) -> dict[Evidence, datetime]:
     """When each fact began to hold, earliest first."""
-    status = {str(one.attempt_id): S(one.status) for one in attempts}
+    # What went to somebody else reached nobody, whatever its carrier says.
+    astray = [one.astray_since for one in attempts if one.astray_since is not None]
+    status = {str(one.attempt_id): S(one.status) if one.astray_since is None else S.FAILED for one in attempts}
     found: dict[Evidence, list[datetime]] = defaultdict(list)
     found[Evidence.APPROVAL].append(notice.ordered_at)
     found[Evidence.HANDED_OVER] += [one.handed_over_at for one in attempts if one.handed_over_at is not None]
@@ -111,7 +127,7 @@ def _evidence(notice: NoticeRow, attempts: Sequence[Row[Any]], seen: Sequence[_S
     standing = set(status.values())
     if standing & {S.FAILED, S.RETURNED} and standing <= CAME_TO_NOTHING:
         failures = [event.at for event in seen if event.type in _FAILURES and event.attempt in status]
-        evidence[Evidence.FAILED] = max(failures, default=notice.ordered_at)
+        evidence[Evidence.FAILED] = max([*failures, *astray], default=notice.ordered_at)
     return evidence
 
 
@@ -137,8 +153,12 @@ def _contacts(tx: Tx, matter_id: UUID, people: Collection[UUID]) -> dict[UUID, d
 def _attempts(tx: Tx, people: Collection[UUID]) -> dict[UUID, list[Row[Any]]]:
     rows = tx.conn.execute(
         text(
-            "select notice_id, attempt_id, contact_id, plan_row, status, due_at, handed_over_at from attempt"
-            " where agency_id = :agency and person_id = any(:people) order by due_at, attempt_id"
+            "select a.notice_id, a.attempt_id, a.contact_id, a.plan_row, a.status, a.due_at, a.handed_over_at,"
+            " f.since as astray_since, r.attempt_id is not null as scanned from attempt a"
+            " left join contact_flag f on f.agency_id = a.agency_id and f.contact_id = a.contact_id"
+            "  and f.flag = 'wrong_person' and f.lifted_at is null"
+            " left join returned_piece r on r.agency_id = a.agency_id and r.attempt_id = a.attempt_id"
+            " where a.agency_id = :agency and a.person_id = any(:people) order by a.due_at, a.attempt_id"
         ),
         {"agency": tx.agency_id, "people": list(people)},
     )
@@ -163,14 +183,14 @@ def _events(tx: Tx, people: Collection[UUID]) -> dict[UUID, list[_Seen]]:
     return found
 
 
-def _tasks(tx: Tx, notice_ids: Collection[UUID]) -> dict[UUID, dict[TaskKind, datetime]]:
-    """When a task of each kind was last opened for each notice."""
+def _tasks(tx: Tx, subjects: Collection[UUID]) -> dict[UUID, dict[TaskKind, datetime]]:
+    """When a task of each kind was last opened about each of these."""
     rows = tx.conn.execute(
         text(
             "select subject_id, kind, max(opened_at) as opened_at from task"
-            " where agency_id = :agency and subject_id = any(:notices) group by 1, 2"
+            " where agency_id = :agency and subject_id = any(:subjects) group by 1, 2"
         ),
-        {"agency": tx.agency_id, "notices": list(notice_ids)},
+        {"agency": tx.agency_id, "subjects": list(subjects)},
     )
     found: dict[UUID, dict[TaskKind, datetime]] = defaultdict(dict)
     for row in rows:

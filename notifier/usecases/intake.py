@@ -105,6 +105,7 @@ def create_matter(
                 "pack_id": p.id,
                 "version": p.version,
                 "sha256": bytes.fromhex(p.sha256),
+                "content": p.content,
             }
             for p in bound
         ],

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from notifier.core.events import EventType
 from notifier.core.ledger import Draft, Json
 from notifier.core.model import Channel, ContactKind, ContactPoint, NoticeKind
-from notifier.core.plan import History, Ordered, PlannedAttempt, next_attempts, next_look
+from notifier.core.plan import AT_ONCE, History, Ordered, PlannedAttempt, next_attempts, next_look
 from notifier.core.policy import Evidence, PlanRow
 from notifier.store.attempts import NewAttempt, plan_attempts
 from notifier.store.bulk import insert_rows
@@ -82,7 +82,8 @@ class Orders:
         for listed in chunk:
             first = self._first(tuple(listed.kinds))
             notice_id = uuid4()
-            look_at = None if first.look_in is None else self._clock.database + first.look_in
+            look_in = AT_ONCE if first.is_unreachable else first.look_in  # the first look tells a caseworker
+            look_at = None if look_in is None else self._clock.database + look_in
             notices.append((notice_id, listed, look_at))
             wanted += [(notice_id, listed, planned) for planned in first.attempts]
             self.unreachable += not first.attempts
@@ -169,6 +170,10 @@ class _First:
     attempts: tuple[PlannedAttempt[int], ...]
     look_in: timedelta | None
     without_carrier: bool
+
+    @property
+    def is_unreachable(self) -> bool:
+        return not self.attempts and not self.without_carrier
 
 
 def _read_plan(plan: Sequence[PlanRow], unserved: Sequence[PlanRow], kinds: Sequence[str], at: datetime) -> _First:

@@ -77,6 +77,11 @@ def lost(item: Outgoing) -> SendResult:
     return SendResult(item.message.attempt_id, Outcome.UNKNOWN, reason=Reason.WORKER_LOST)
 
 
+def unsent(item: Outgoing) -> SendResult:
+    """The result of a call that was not begun."""
+    return SendResult(item.message.attempt_id, Outcome.NOT_SENT, reason=Reason.WORKER_LOST)
+
+
 def shows_at_work(results: Iterable[SendResult]) -> bool | None:
     """Whether the answer to one call shows the carrier at work; None when it says nothing about the carrier."""
     said = {_at_work(result) for result in results if result.reason is not Reason.WORKER_LOST}

@@ -1,4 +1,4 @@
-"""How many messages may be in flight at once, for everybody who sends on one wire."""
+"""How many messages may be claimed, and how many calls in flight, for everybody who sends on one wire."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,14 +12,15 @@ SHARE: Final = 2  # a handful is at most this part of all places, so that one is
 
 
 class Places:
-    """Nobody claims more than can leave at once: a killed worker leaves few doubts, and a stop holds soon.
+    """Nobody claims much more than can leave at once: a killed worker leaves few doubts, and a stop holds soon.
 
     For one event loop.
     """
 
     def __init__(self, wire: Wire) -> None:
-        """As many places as messages fit into the carrier's calls."""
-        self._free = wire.concurrency * wire.batch
+        """As many places as messages fit into the carrier's calls, and those that are made ready ahead."""
+        self._calls = asyncio.Semaphore(wire.concurrency)
+        self._free = wire.concurrency * wire.batch + wire.ahead
         self._handful = min(HANDFUL, max(1, self._free // SHARE))
         self._changed = asyncio.Condition()
 
@@ -34,6 +35,16 @@ class Places:
             yield held
         finally:
             await held.free(held.count)
+
+    async def begin_call(self) -> bool:
+        """Wait until a call may begin; whether that took a while. Whoever waits has begun nothing."""
+        has_waited = self._calls.locked()
+        await self._calls.acquire()
+        return has_waited
+
+    def end_call(self) -> None:
+        """The next may begin."""
+        self._calls.release()
 
     async def add(self, count: int) -> None:
         """These are free again."""

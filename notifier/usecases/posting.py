@@ -8,7 +8,6 @@ A handful of them goes through dispatch's steps. What is different here:
 (2) open each letter's file and its address; give back what a stop has come to hold, give up what cannot be opened.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -23,7 +22,8 @@ from notifier.store.blobs import SealedFile, read_blobs
 from notifier.store.engine import Tx
 from notifier.store.posting import ToPost, claim_letters_to_post
 from notifier.usecases.compose import Parcel, Unwritten, open_parcels, unreadable
-from notifier.usecases.dispatch import Handful, Sender
+from notifier.usecases.dispatch import Sender
+from notifier.usecases.handful import Handful, uptime
 from notifier.usecases.letters import Mailroom, compose_letters
 from notifier.usecases.return_address import NOWHERE, our_address, review_address
 from notifier.usecases.writing import Outgoing
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 def prepare_letters(agency_id: UUID, sender: Sender, at_most: int, now: datetime) -> Handful:
     """Write and claim letters of the sender's carrier; a `Prepare` of dispatch."""
-    began = time.monotonic()
+    began = uptime()
     slug, channel = sender.carrier.slug, sender.carrier.channel
     mailroom = Mailroom(sender.vault, sender.renderer)
     with sender.db.transaction(agency_id) as tx:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from notifier.core.flags import FLAG_OF_REASON
 from notifier.core.ledger import Draft, Json, timestamp
 from notifier.core.model import Actor, ActorKind, Channel
 from notifier.core.status import CAME_TO_NOTHING, TRANSITIONS, AttemptEvent, AttemptStatus, Reason, advance
-from notifier.store.attempts import open_work
+from notifier.store.attempts import Claimed, give_back, open_work
 from notifier.store.engine import Tx
 from notifier.store.ledger import append_to_chains, draft, lock_chains, sealed_draft
 from notifier.store.looks import look_again
@@ -45,6 +45,7 @@ IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._@:+-]{1,100}")
 
 UNSENT: Final = Actor.system("contact_flags")
 _PLANNED: Final = frozenset({AttemptStatus.PLANNED})
+_TEACHES: Final = frozenset({AttemptStatus.FAILED, AttemptStatus.RETURNED})
 
 # A receipt may overtake the answer to our own request: that the message left, and its text, is recorded all the same.
 LEFT_US = frozenset({AttemptEvent.HANDED_OVER, AttemptEvent.LOST_TRACK})
@@ -115,7 +116,7 @@ def record_all(tx: Tx, by_matter: Mapping[UUID, Sequence[Change]], *, now: datet
     for matter_id, changes in by_matter.items():  # (3)
         drafts[matter_id] = _advance(changes, attempts, status, updates, matter_id=matter_id)
     at = legal_times(tx, by_matter, now)
-    write_standings(tx, updates, status, now=now, at=at)  # (4)
+    write_standings(tx, updates, status, at=at)  # (4)
     append_to_chains(tx, drafts, at=at)
     ended = [one for one, update in updates.items() if update.has_moved and status[one] in CAME_TO_NOTHING]
     if ended:
@@ -129,7 +130,7 @@ def record_all(tx: Tx, by_matter: Mapping[UUID, Sequence[Change]], *, now: datet
     learned = [
         Learned(attempt_id, update.matter_id, attempts[attempt_id].carrier, update.lesson)
         for attempt_id, update in updates.items()
-        if update.lesson is not None and status[attempt_id] is AttemptStatus.FAILED
+        if update.lesson is not None and status[attempt_id] in _TEACHES
     ]
     for doomed in (  # (6)
         learn(tx, learned, at=at) if learned else {},
@@ -137,6 +138,14 @@ def record_all(tx: Tx, by_matter: Mapping[UUID, Sequence[Change]], *, now: datet
     ):
         status |= record_all(tx, {matter_id: refusals(found) for matter_id, found in doomed.items()}, now=now)
     return status
+
+
+def hand_back(tx: Tx, claimed: Collection[Claimed], *, now: datetime) -> None:
+    """Give attempts back untried whose handing over was not begun; their contact points may have a flag by now."""
+    lock_chains(tx, {item.matter_id for item in claimed})
+    give_back(tx, claimed)
+    for matter_id, doomed in doomed_among(tx, [item.attempt_id for item in claimed]).items():
+        record(tx, matter_id, refusals(doomed), now=now)
 
 
 def refusals(doomed: Iterable[Doomed]) -> list[Change]:

@@ -187,9 +187,14 @@ def list_lists(tx: Tx, matter_id: UUID, *, principal: Principal) -> list[ListRea
 
 
 # Of the attempts `a` of one person: what `core.status.outcome` asks for.
+# What went to somebody else reached nobody, whatever its carrier says of it.
 STANDING: Final = f"""
-array_agg(distinct a.status) filter (where not {IS_HELD}) as statuses, coalesce(bool_or({IS_HELD}), false) as is_held
-"""
+array_agg(distinct case
+  when a.status in ('unknown', 'handed_over', 'accepted', 'silent', 'delivered') and a.contact_id in (
+    select w.contact_id from contact_flag w
+    where w.agency_id = :agency and w.flag = 'wrong_person' and w.lifted_at is null) then 'failed'
+  else a.status end) filter (where not {IS_HELD}) as statuses, coalesce(bool_or({IS_HELD}), false) as is_held
+"""  # noqa: S608 # our own constants
 
 _OUTCOMES: Final = f"""
 with told as (

@@ -19,6 +19,7 @@ from notifier.store.bulk import insert_rows
 from notifier.store.engine import AWAY, Database, Tx
 from notifier.store.vault import Cipher, Vault, digest
 from notifier.usecases.carrier_bodies import forget_bodies, keep_bodies
+from notifier.usecases.compose import Lost, open_ciphers
 from notifier.usecases.progress import identifier
 from notifier.usecases.quarantine import keep_strays, stray_of, whole_request
 
@@ -74,16 +75,6 @@ class _Part(NamedTuple):
     arrival: Arrival
     tally: Tally
     receipts: Sequence[CarrierReceipt]
-
-
-def store_receipts(
-    db: Database, receipts: Sequence[CarrierReceipt], callback: Callback, *, carrier: str, vault: Vault
-) -> Stored:
-    """`store_all` for one callback; raises whatever kept it from being stored."""
-    (result,) = store_all(db, [Arrival(carrier, callback, receipts)], vault=vault)
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def store_all(db: Database, arrivals: Sequence[Arrival], *, vault: Vault) -> list[Stored | Exception]:
@@ -191,14 +182,15 @@ class _Found(NamedTuple):
 def _store(tx: Tx, parts: Sequence[_Part], *, vault: Vault) -> list[Tally]:
     """Store one agency's receipts; returns for each part what will have become of it after the commit."""
     owners = _owners(tx, {receipt.attempt_id for part in parts for receipt in part.receipts if receipt.attempt_id})
-    ciphers = vault.surviving(tx, {owner.person_id for owner in owners.values()})
+    ciphers = open_ciphers(tx, {owner.person_id for owner in owners.values()}, vault=vault)
     tallies = [Tally() for _ in parts]
     found = []
     for number, part in enumerate(parts):
         for receipt in part.receipts:
             owner = owners.get(receipt.attempt_id)
-            if owner is not None and owner.carrier == part.arrival.carrier and owner.person_id in ciphers:
-                found.append(_Found(number, part.arrival, receipt, owner, ciphers[owner.person_id]))
+            cipher = ciphers[owner.person_id] if owner is not None else Lost.ERASED
+            if owner is not None and owner.carrier == part.arrival.carrier and not isinstance(cipher, Lost):
+                found.append(_Found(number, part.arrival, receipt, owner, cipher))
             else:
                 tallies[number].strays.append(receipt)
     if not found:

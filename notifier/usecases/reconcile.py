@@ -22,7 +22,7 @@ import structlog
 
 from notifier.carriers.base import Finding, Found, Message, Reconciler, Sought
 from notifier.carriers.timetable import Wire
-from notifier.core.errors import Sealed
+from notifier.core.errors import Invalid, Sealed
 from notifier.core.events import EventType
 from notifier.core.ledger import Json
 from notifier.core.model import Actor, ActorKind, Channel, TaskKind
@@ -153,12 +153,20 @@ def _settle_matter(
             checks[doubt.claimed.attempt_id] = at
             over += [doubt] if at is None else []
     record(tx, matter_id, changes, now=now)
-    wanted = resend_unknown_of([packs[pack_id] for pack_id in bound_packs(tx, matter_id) if pack_id in packs])
+    wanted = _wanted(tx, matter_id, packs) if over else 0
     for doubt in over:
         if still_unknown(tx, doubt.claimed.attempt_id):
             _give_up_asking(tx, doubt, sender.carrier.channel, wanted=wanted, carrier=sender.carrier.slug, now=now)
     if checks:
         set_check(tx, checks)
+
+
+def _wanted(tx: Tx, matter_id: UUID, packs: Packs) -> int:
+    """How often the packs of a matter want such a message ordered anew; where they cannot be read a human decides."""
+    try:
+        return resend_unknown_of(bound_packs(tx, matter_id, packs))
+    except Invalid:
+        return 0
 
 
 def _change(told: Found, carrier: str, clock: datetime) -> Change | None:

@@ -16,8 +16,17 @@ from notifier.core.business_days import business_day_after, end_of
 from notifier.core.contacts import blind_form, post
 from notifier.core.events import EventType
 from notifier.core.ledger import Json, timestamp
-from notifier.core.model import Channel, ContactKind, PostalAddress, PostService, Resolution, TaskKind
+from notifier.core.model import (
+    Channel,
+    ContactFlag,
+    ContactKind,
+    PostalAddress,
+    PostService,
+    Resolution,
+    TaskKind,
+)
 from notifier.core.returned_mail import (
+    RULES,
     Mailing,
     UspsReason,
     flag_of,
@@ -36,7 +45,7 @@ from notifier.usecases.office import zone_of
 from notifier.usecases.tasks import open_task, settle_task
 
 SOURCE: Final = "forwarding"
-PLAIN_ROW: Final = "returned_mail"  # no row of a plan: the first-class letter that follows an unaccepted certified one
+PLAIN_ROW: Final = "returned_mail"  # no row of a plan: the first-class letter that follows a certified one
 DUE_BUSINESS_DAYS: Final = 2
 
 Letter = Row[Any]
@@ -55,20 +64,20 @@ def follow_up(
     letter: Letter,
     reason: UspsReason,
     *,
-    forwarding: PostalAddress | None,
+    to: UUID | None,
     principal: Principal,
-    vault: Vault,
     now: datetime,
     at: datetime,
     today: date,
 ) -> Follow:
     """Do what a returned letter asks for; its matter's chain is held. `at` and `today` are on the matter's clock.
 
-    (1) keep the address that the post named; (2) decide; (3) mark the address that it came back from; (4) order the
-    letter that follows; (5) ask a caseworker where no letter does.
+    `to` is the contact point with the address that the post named (`keep_address`).
+
+    (1) decide; (2) mark the address that it came back from, and the phones of somebody who has died; (3) order the
+    letter that follows; (4) ask a caseworker where no letter does.
     """
-    to = None if forwarding is None else _keep(tx, letter, forwarding, principal=principal, vault=vault, at=at)  # (1)
-    mailing = next_mailing(  # (2)
+    mailing = next_mailing(  # (1)
         reason,
         PostService(letter.service or PostService.FIRST_CLASS),
         can_forward=to is not None and _is_new_ground(tx, letter, to),
@@ -76,10 +85,13 @@ def follow_up(
         plain_mail_went=_plain_mail_went(tx, letter),
     )
     flag = flag_of(reason, has_moved=to is not None and to != letter.contact_id)
-    if flag is not None:  # (3)
+    if flag is not None:  # (2)
         flag_contact(tx, letter.contact_id, flag, source=letter.attempt_id, actor=principal.actor, now=now)
-    remailed_as = _order(tx, letter, mailing, to, principal=principal, now=now, at=at)  # (4)
-    if needs_a_human(reason, mailing):  # (5)
+    if RULES[reason].stops_texts:
+        for contact_id in _phones(tx, letter.person_id):
+            flag_contact(tx, contact_id, ContactFlag.DECEASED, source=letter.attempt_id, actor=principal.actor, now=now)
+    remailed_as = _order(tx, letter, mailing, to, principal=principal, now=now, at=at)  # (3)
+    if needs_a_human(reason, mailing):  # (4)
         due_at = end_of(business_day_after(today, DUE_BUSINESS_DAYS), zone_of(tx)) - (at - now)
         open_task(
             tx,
@@ -103,23 +115,43 @@ def follow_up(
     return Follow(to, remailed_as)
 
 
-def confidential(tx: Tx, contact_id: UUID, person_id: UUID, *, vault: Vault) -> bool:
-    """Whether a letter went to a substitute address of the confidentiality program: no other is to be learned."""
-    sealed = tx.conn.execute(
-        text("select sealed from contact_point where agency_id = :agency and contact_id = :contact"),
-        {"agency": tx.agency_id, "contact": contact_id},
-    ).scalar_one()
-    kept = json.loads(vault.cipher(tx, person_id).open(sealed, "contact_point.sealed", contact_id))
-    address = kept.get("address")
-    return address is not None and is_confidential_substitute(
-        PostalAddress(**(address | {"lines": tuple(address["lines"])}))
+def confidential(tx: Tx, person_id: UUID, *, vault: Vault) -> bool:
+    """Whether a person has a substitute address of the confidentiality program: no other is to be learned of them.
+
+    That holds whichever of their addresses the letter went to: the label may name where they really live.
+    """
+    rows = tx.conn.execute(
+        text(
+            "select contact_id, sealed from contact_point"
+            " where agency_id = :agency and person_id = :person and kind = 'post'"
+        ),
+        {"agency": tx.agency_id, "person": person_id},
+    ).all()
+    cipher = vault.cipher(tx, person_id)
+    opened = [json.loads(cipher.open(row.sealed, "contact_point.sealed", row.contact_id)) for row in rows]
+    addresses = [kept["address"] for kept in opened if kept.get("address")]
+    return any(
+        is_confidential_substitute(PostalAddress(**(address | {"lines": tuple(address["lines"])})))
+        for address in addresses
     )
 
 
-def _keep(
+def _phones(tx: Tx, person_id: UUID) -> list[UUID]:
+    return list(
+        tx.conn.execute(
+            text(
+                "select contact_id from contact_point"
+                " where agency_id = :agency and person_id = :person and kind = 'phone' order by contact_id"
+            ),
+            {"agency": tx.agency_id, "person": person_id},
+        ).scalars()
+    )
+
+
+def keep_address(
     tx: Tx, letter: Letter, forwarding: PostalAddress, *, principal: Principal, vault: Vault, at: datetime
 ) -> UUID:
-    """The person's contact point with this address: one that is known, or a new one."""
+    """The person's contact point with the address that the post named: one that is known, or a new one."""
     point = post(forwarding)
     blind = vault.blind(tx.agency_id, "contact_point", blind_form(point))
     known = tx.conn.execute(
@@ -216,17 +248,22 @@ def _plain_mail_went(tx: Tx, letter: Letter) -> bool:
 def _order(
     tx: Tx, letter: Letter, mailing: Mailing, to: UUID | None, *, principal: Principal, now: datetime, at: datetime
 ) -> UUID | None:
-    """Plan the letter that follows, by the carrier and for the notice of the one that came back."""
+    """Plan the letter that follows, by the carrier and for the notice of the one that came back.
+
+    It is plain mail, also where the first was certified: at a new address too certified mail never goes alone. A
+    certified letter follows there when the plan still wants one.
+    """
     if mailing is Mailing.NONE:
         return None
     is_forward = mailing is Mailing.FORWARDED and to is not None
-    service = PostService(letter.service or PostService.FIRST_CLASS) if is_forward else PostService.FIRST_CLASS
+    is_same = is_forward and letter.service != PostService.CERTIFIED
+    service = PostService.FIRST_CLASS
     new = NewAttempt(
         uuid4(),
         letter.notice_id,
         letter.person_id,
         to if is_forward and to is not None else letter.contact_id,
-        letter.plan_row if is_forward else PLAIN_ROW,  # the same row: a plan makes one attempt of it at each address
+        letter.plan_row if is_same else PLAIN_ROW,  # the same row: a plan makes one attempt of it at each address
         Channel.LETTER,
         letter.carrier,
         database_now(tx),

@@ -4,7 +4,7 @@ Each letter on its own: what is wrong with one keeps no other from being recorde
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum, auto
 from typing import Any, Final
@@ -14,6 +14,7 @@ from sqlalchemy import Row, text
 
 from notifier.core.contacts import post
 from notifier.core.errors import Finding, Forbidden, Invalid
+from notifier.core.ledger import Json
 from notifier.core.model import KeyKind, PostalAddress
 from notifier.core.pieces import PieceRef, parse_piece
 from notifier.core.returned_mail import RULES, NextStep, UspsReason
@@ -24,7 +25,7 @@ from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope
 from notifier.usecases.office import zone_of
 from notifier.usecases.progress import Change, legal_times, record
-from notifier.usecases.remailing import Follow, confidential, follow_up
+from notifier.usecases.remailing import Follow, confidential, follow_up, keep_address
 
 MOST: Final = 500  # letters in one scan-in
 
@@ -40,7 +41,10 @@ class Scanned:
 
 
 class Result(StrEnum):
-    """What became of one scan. Only the first changes anything."""
+    """What became of one scan. Only the first changes anything, and those of an address that must not be kept.
+
+    With them the return is recorded, and the address that was scanned with it is passed over.
+    """
 
     RECORDED = auto()
     KNOWN = auto()  # it had been recorded just so
@@ -119,10 +123,12 @@ def _find(tx: Tx, refs: Sequence[PieceRef]) -> list[list[Letter]]:
     tails = [(number, tail) for number, ref in enumerate(refs) for tail in ref.tails]
     rows = tx.conn.execute(
         text(
-            "select u.no, a.*, m.mode from unnest(cast(:numbers as int[]), cast(:tails as text[])) u(no, tail)"
+            "select u.no, a.*, m.mode, b.mailed_on"
+            " from unnest(cast(:numbers as int[]), cast(:tails as text[])) u(no, tail)"
             " join attempt a on a.agency_id = :agency and a.channel = 'letter'"
             "  and right(a.attempt_id::text, 12) = u.tail"
             " join matter m on m.agency_id = a.agency_id and m.matter_id = a.matter_id"
+            " left join print_batch b on b.agency_id = a.agency_id and b.batch_id = a.batch_id"
         ),
         {
             "agency": tx.agency_id,
@@ -165,6 +171,9 @@ class _Desk:
         refused = self._why_not(scan, letter)
         if refused is not None:
             return Returned(refused)
+        unkept = self._why_not_kept(scan, letter)
+        if unkept is not None:  # that it came back counts all the same
+            return replace(self._record(replace(scan, forwarding=None), letter), result=unkept)
         return self._record(scan, letter)
 
     def _why_not(self, scan: Scanned, letter: Letter) -> Result | None:
@@ -173,26 +182,21 @@ class _Desk:
         today = self._legal[letter.matter_id].astimezone(self._zone).date()
         handed_over = letter.handed_over_at
         since = scan.returned_on if handed_over is None else handed_over.astimezone(self._zone).date()
-        if not min(since, today) <= scan.returned_on <= today:
+        if not min(since, today, letter.mailed_on or today) <= scan.returned_on <= today:
             return Result.IMPOSSIBLE_DAY
+        return None
+
+    def _why_not_kept(self, scan: Scanned, letter: Letter) -> Result | None:
+        """Why the address of a scan is not kept; None where it is, or where there is none."""
         if scan.forwarding is None:
             return None
         if letter.person_id not in self._vault.surviving(self._tx, [letter.person_id]):
             return Result.ERASED
-        is_protected = confidential(self._tx, letter.contact_id, letter.person_id, vault=self._vault)
+        is_protected = confidential(self._tx, letter.person_id, vault=self._vault)
         return Result.CONFIDENTIAL_ADDRESS if is_protected else None
 
     def _record(self, scan: Scanned, letter: Letter) -> Returned:
-        """The event and the row; then what follows."""
-        change = Change(
-            letter.attempt_id,
-            AttemptEvent.CAME_BACK,
-            self._principal.actor,
-            reason=Reason.RETURNED_BY_POST,
-            carrier_code=scan.reason.value,
-            more={"usps_reason": scan.reason.value, "returned_on": scan.returned_on.isoformat()},
-        )
-        record(self._tx, letter.matter_id, [change], now=self._now)
+        """The event and what follows from it; then the row."""
         follow = self._follow(scan, letter)
         self._tx.conn.execute(
             text(
@@ -216,16 +220,29 @@ class _Desk:
         return _told(Result.RECORDED, letter.attempt_id, scan.reason, scan.returned_on, follow)
 
     def _follow(self, scan: Scanned, letter: Letter) -> Follow:
-        return follow_up(
+        """(1) keep the address that the post named; (2) say that the letter came back; (3) do what follows."""
+        at, to = self._legal[letter.matter_id], None
+        if scan.forwarding is not None:  # (1)
+            to = keep_address(self._tx, letter, scan.forwarding, principal=self._principal, vault=self._vault, at=at)
+        said: dict[str, Json] = {"usps_reason": scan.reason.value, "returned_on": scan.returned_on.isoformat()}
+        change = Change(
+            letter.attempt_id,
+            AttemptEvent.CAME_BACK,
+            self._principal.actor,
+            reason=Reason.RETURNED_BY_POST,
+            carrier_code=scan.reason.value,
+            more=said if to is None else {**said, "forwarded_to": str(to)},
+        )
+        record(self._tx, letter.matter_id, [change], now=self._now)  # (2)
+        return follow_up(  # (3)
             self._tx,
             letter,
             scan.reason,
-            forwarding=scan.forwarding,
+            to=to,
             principal=self._principal,
-            vault=self._vault,
             now=self._now,
-            at=self._legal[letter.matter_id],
-            today=self._legal[letter.matter_id].astimezone(self._zone).date(),
+            at=at,
+            today=at.astimezone(self._zone).date(),
         )
 
     def _known(self, attempt_id: UUID) -> Row[Any] | None:
@@ -242,9 +259,9 @@ class _Desk:
         if scan.forwarding is not None and known.forwarded_to is None:
             if known.remailed_as is not None:
                 return Returned(Result.RECORDED_OTHERWISE, letter.attempt_id)
-            refused = self._why_not(scan, letter)
+            refused = self._why_not(scan, letter) or self._why_not_kept(scan, letter)
             if refused is not None:
-                return Returned(refused)
+                return replace(_told(result, letter.attempt_id, scan.reason, known.returned_on, follow), result=refused)
             result, follow = Result.RECORDED, self._follow(scan, letter)
             self._tx.conn.execute(
                 text(

@@ -56,7 +56,8 @@ def open_task(
 ) -> UUID | None:
     """Open a task; None when one of this kind is open for this subject already.
 
-    `now` and `due_at` are on our own clock. Takes the chain first, as everybody does who takes more than that.
+    `now` and `due_at` are on our own clock. Takes the chain first, as everybody does who takes more than that. It was
+    opened when the ledger says so, which never runs back: another machine's clock may be ahead of this one's.
     """
     chain_id = matter_id or tx.agency_id
     lock_chains(tx, [chain_id])
@@ -65,7 +66,9 @@ def open_task(
     opened = tx.conn.execute(
         text(
             "insert into task (agency_id, task_id, kind, subject_id, matter_id, person_id, opened_at, due_at)"
-            " values (:agency, :task, :kind, :subject, :matter, :person, :at, :due)"
+            " select :agency, :task, :kind, :subject, :matter, :person,"
+            "  greatest(cast(:at as timestamptz), last_at), :due"
+            " from chain where agency_id = :agency and chain_id = :chain"
             " on conflict (agency_id, kind, subject_id) where done_at is null do nothing returning task_id"
         ),
         {
@@ -75,6 +78,7 @@ def open_task(
             "subject": subject_id,
             "matter": matter_id,
             "person": person_id,
+            "chain": chain_id,
             "at": at,
             "due": due,
         },

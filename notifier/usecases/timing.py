@@ -5,6 +5,7 @@ it, so that what is tried out at night is seen at night (docs/decisions/0045-wha
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,13 +15,14 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from notifier.core.model import Channel, Mode
-from notifier.core.quiet_hours import next_allowed, zones_of, zones_of_phone
+from notifier.core.quiet_hours import next_allowed, zones_of
 from notifier.store import tables as t
 from notifier.store.engine import Tx
 from notifier.store.vault import Vault
 
 HOUSEHOLD_WITHIN: Final = timedelta(hours=8)  # the last of a household is written to on the same day
 LETTERS_APART: Final = timedelta(days=1)
+LETTERS_WITHIN: Final = timedelta(days=5)  # however many live there
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +68,20 @@ class Timing:
         if place is None or not place.number:
             return at
         if one.channel is Channel.LETTER:
-            return at + place.number * LETTERS_APART if self.letters_apart else at
-        at += place.number * min(self.gap, HOUSEHOLD_WITHIN / (place.people - 1))
-        return next_allowed(at, zones[one.contact_id], share=share) if one.contact_id in zones else at
+            apart = min(LETTERS_APART, LETTERS_WITHIN / (place.people - 1))
+            return at + place.number * apart if self.letters_apart else at
+        gap = min(self.gap, HOUSEHOLD_WITHIN / (place.people - 1))
+        if one.contact_id not in zones:
+            return at + place.number * gap
+        return in_turn(at, place.number, gap, zones[one.contact_id], share)
 
     def _zones(self, tx: Tx, wanted: Sequence[Wanted]) -> dict[UUID, frozenset[str]]:
         """Where each phone may be. Of somebody whose data was erased nothing is known."""
         if not wanted:
             return {}
         numbers = {one.contact_id: one.value["value"] for one in self._open(tx, wanted, "contact_id", "phone")}
-        unsaid = [one for one in wanted if not zones_of_phone(numbers.get(one.contact_id, ""))]
         regions: dict[UUID, list[str]] = {}
-        for found in self._open(tx, unsaid, "person_id", "post"):
+        for found in self._open(tx, wanted, "person_id", "post"):
             if found.value.get("address"):
                 regions.setdefault(found.person_id, []).append(found.value["address"]["region"])
         return {
@@ -108,6 +112,23 @@ class Timing:
             for row in rows
             if row.person_id in ciphers
         ]
+
+
+def in_turn(at: datetime, number: int, gap: timedelta, zones: Collection[str], share: float) -> datetime:
+    """When the person with this number is written to, if the first is at `at`: by day, each `gap` after the last.
+
+    Whoever's turn falls into the night is the first of the morning.
+    """
+    while number:
+
+        def falls_into_night(one: int, at: datetime = at) -> bool:
+            return next_allowed(at + one * gap, zones) > at + one * gap
+
+        by_day = bisect_left(range(1, number + 1), x=True, key=falls_into_night)
+        if by_day == number:
+            return at + number * gap
+        at, number = next_allowed(at + (by_day + 1) * gap, zones, share=share), number - by_day - 1
+    return at
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,9 @@ from uuid import uuid4
 import pytest
 from flask.testing import FlaskClient
 
-from notifier.core.model import KeyKind, Mode
-from notifier.service import Service
-from notifier.usecases.access import create_key
+from notifier.core.model import KeyKind
 from tests.api.calling import Caller, open_matter, person
-from tests.installation import NOW, Office
+from tests.installation import Office
 
 
 @pytest.fixture
@@ -57,18 +55,9 @@ def test_a_stop_names_a_channel_or_a_carrier(machine: Caller) -> None:
 
 
 def test_a_test_key_sets_no_live_matter_going(
-    client: FlaskClient, service: Service, office: Office, machine: Caller, owner: Caller
+    client: FlaskClient, office: Office, machine: Caller, owner: Caller
 ) -> None:
-    with service.db.transaction(office.agency_id) as tx:
-        key = create_key(
-            tx,
-            officer_id=office.uploader.officer_id,
-            kind=KeyKind.MACHINE,
-            mode=Mode.LIVE,
-            vault=service.vault,
-            now=NOW,
-        )
-    live = Caller(client, key.token)
+    live = Caller(client, office.live_token(office.uploader, KeyKind.MACHINE))
     machine.post("/v1/stops", {"channel": "sms"})
     open_matter(live)
     answer = owner.post("/v1/stops/resume")

@@ -30,6 +30,7 @@ from notifier.usecases.applying import apply_receipts
 from notifier.web import HEADERS, create_app
 from tests.api.calling import Caller, open_matter, person
 from tests.api.conftest import PUBLIC, SIGNING_KEY, TWILIO_TOKEN
+from tests.connections import cut_who_waits
 from tests.installation import NOW, Office
 from tests.sandbox import wait_for
 
@@ -252,7 +253,8 @@ def test_no_signed_form_makes_us_fail(fields: dict[str, str], app: Flask) -> Non
     ("environ", "url"),
     [
         ({"RAW_URI": "/callbacks/x?a=%7E&b=1"}, "/callbacks/x?a=%7E&b=1"),
-        ({"RAW_URI": "/callbacks/x?"}, "/callbacks/x"),
+        ({"RAW_URI": "/callbacks/x?"}, "/callbacks/x?"),
+        ({"RAW_URI": "/callbacks/x?a=1?"}, "/callbacks/x?a=1?"),
         ({"RAW_URI": "http://proxy.example/callbacks/x?a=1"}, "/callbacks/x?a=1"),
         ({"REQUEST_URI": "/callbacks/x?a=1#f"}, "/callbacks/x?a=1"),
         ({"PATH_INFO": "/callbacks/x y", "QUERY_STRING": "a=1"}, "/callbacks/x%20y?a=1"),
@@ -305,16 +307,6 @@ def test_callbacks_whose_connection_is_cut_in_the_middle_are_answered_after_a_co
         thread.join(10)
     assert statuses == [204] * 8
     assert apply(service, office) == 8
-
-
-def cut_who_waits(url: str) -> int:
-    """Cut the connections that wait for a lock; returns how many there were."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(
-            "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock'"
-        ).fetchone()
-    return int(found[0]) if found else 0
 
 
 def test_a_callback_that_is_kept_is_counted_and_answered_like_everything_else(

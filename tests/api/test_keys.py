@@ -148,18 +148,9 @@ def test_another_agency_is_as_if_it_did_not_exist(
     assert stranger.get("/v1/matters").get_json()["matters"] == []
 
 
-def test_test_and_live_do_not_mix(client: FlaskClient, service: Service, office: Office, machine: Caller) -> None:
+def test_test_and_live_do_not_mix(client: FlaskClient, office: Office, machine: Caller) -> None:
     matter = open_matter(machine, people=[person(1)])
-    with service.db.transaction(office.agency_id) as tx:
-        key = create_key(
-            tx,
-            officer_id=office.approver.officer_id,
-            kind=KeyKind.PERSONAL,
-            mode=Mode.LIVE,
-            vault=service.vault,
-            now=NOW,
-        )
-    live = Caller(client, key.token)
+    live = Caller(client, office.live_token(office.approver))
     answers = [
         live.get(f"/v1/matters/{matter}"),
         live.get(f"/v1/matters/{matter}/people"),

@@ -9,10 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 from pypdf import PdfReader
 
-from notifier.core.model import KeyKind, Mode
 from notifier.core.pieces import piece_number
 from notifier.service import Service
-from notifier.usecases.access import create_key
 from notifier.usecases.letters import Mailroom, compose_letters
 from notifier.usecases.mailroom import close_batch
 from tests.api.calling import Caller, open_matter, person
@@ -101,11 +99,8 @@ def test_a_file_that_a_batch_does_not_have_is_not_found(batch: str, approver: Ca
     assert (answer.status_code, answer.get_json()["code"]) == (404, "unknown-file")
 
 
-def test_a_live_key_sees_no_test_batch(batch: str, client: FlaskClient, service: Service, office: Office) -> None:
-    with service.db.transaction(office.agency_id) as tx:
-        officer = office.approver.officer_id
-        key = create_key(tx, officer_id=officer, kind=KeyKind.PERSONAL, mode=Mode.LIVE, vault=service.vault, now=NOW)
-    live = Caller(client, key.token)
+def test_a_live_key_sees_no_test_batch(batch: str, client: FlaskClient, office: Office) -> None:
+    live = Caller(client, office.live_token(office.approver))
     assert live.get("/v1/print-batches").get_json()["batches"] == []
     assert live.get(f"/v1/print-batches/{batch}/pdf").get_json()["code"] == "unknown-print-batch"
     answer = live.post(f"/v1/print-batches/{batch}/mailed", {"mailed_on": "2026-11-22"})

@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
@@ -220,6 +221,29 @@ def test_what_is_not_http_is_a_problem_too(request_line: bytes, status: int, ser
     assert b"Content-Type: application/problem+json" in head
     assert json.loads(body)["status"] == status
     assert b"canary" not in body.lower()
+
+
+def test_every_kept_connection_is_served_however_many_there_are(server: Server) -> None:
+    """More than there are threads, of which many stay with a connection for a moment."""
+    request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    with ExitStack() as stack:
+        kept = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 30)) for _ in range(150)]
+        for _ in range(3):
+            for connection in kept:
+                connection.sendall(request)
+            assert [answered(connection) for connection in kept] == [1] * len(kept)
+        kept[0].sendall(request * 5)
+        assert answered(kept[0], 5) == 5
+
+
+def answered(connection: socket.socket, count: int = 1) -> int:
+    """Read until so many have said that they live; how many did."""
+    received = b""
+    while received.count(b'alive"}') < count:
+        piece = connection.recv(65536)
+        assert piece, received
+        received += piece
+    return received.count(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_metrics_tell_of_all_processes(server: Server) -> None:

@@ -125,17 +125,9 @@ def test_tasks_of_another_agency_or_of_live_matters_are_not_there(
     assert listed(stranger) == []
     refused = stranger.post(f"/v1/tasks/{task_id}/done", {"resolution": "told"})
     assert (refused.status_code, refused.get_json()["code"]) == (404, "unknown-task")
-    with service.db.transaction(office.agency_id) as tx:
-        live = create_key(
-            tx,
-            officer_id=office.approver.officer_id,
-            kind=KeyKind.PERSONAL,
-            mode=Mode.LIVE,
-            vault=service.vault,
-            now=NOW,
-        )
-    assert listed(Caller(client, live.token)) == [str(without_matter)]
-    refused = Caller(client, live.token).post(f"/v1/tasks/{task_id}/done", {"resolution": "told"})
+    live = Caller(client, office.live_token(office.approver))
+    assert listed(live) == [str(without_matter)]
+    refused = live.post(f"/v1/tasks/{task_id}/done", {"resolution": "told"})
     assert (refused.status_code, refused.get_json()["code"]) == (403, "mode-mismatch")
 
 

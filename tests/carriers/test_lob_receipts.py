@@ -63,8 +63,10 @@ def refusal(callback: Callback, *secrets: str) -> str:
     return refused.value.code
 
 
-def test_what_lob_signed_is_believed_in_seconds_and_in_milliseconds() -> None:
+def test_what_lob_signed_is_believed_in_seconds_in_milliseconds_and_as_a_date() -> None:
     reader().authenticate(post(event()))
+    for stamp in (f"{NOW.timestamp():.3f}", NOW.isoformat(), f"{NOW:%Y-%m-%dT%H:%M:%S.000Z}"):
+        reader().authenticate(post(event(), stamp=stamp))
     reader().authenticate(post(event(), stamp=str(int(NOW.timestamp() * 1000))))
     reader("new", "one-secret").authenticate(post(event(), headers={"content-type": "application/json; charset=utf-8"}))
 
@@ -92,6 +94,8 @@ def test_an_event_may_come_days_late_but_not_for_ever() -> None:
     reader().authenticate(post(event(), at=NOW + timedelta(minutes=5)))
     assert refusal(post(event(), at=NOW + timedelta(minutes=5, seconds=1))) == "timestamp"
     assert refusal(post(event(), stamp="yesterday")) == "timestamp"
+    assert refusal(post(event(), stamp=(NOW - timedelta(days=4)).isoformat())) == "timestamp"
+    assert refusal(post(event(), stamp=NOW.replace(tzinfo=None).isoformat())) == "timestamp"
     assert refusal(post(event(), stamp="9" * 15)) == "timestamp"
 
 

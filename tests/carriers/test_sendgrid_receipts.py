@@ -20,7 +20,7 @@ from sendgrid.helpers.eventwebhook import EventWebhook
 
 from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt
 from notifier.carriers.sandbox.outbox import make_key, public_key
-from notifier.carriers.sendgrid_receipts import EVENTS, SendGridReceipts
+from notifier.carriers.sendgrid_receipts import EVENTS, SendGridReceipts, reference
 from notifier.carriers.timetable import Wire
 from notifier.core.errors import SettingsError
 from notifier.core.status import AttemptEvent, Reason
@@ -269,6 +269,39 @@ def test_each_event_of_theirs_has_its_event_and_reason(
     assert (receipt.event, receipt.reason, receipt.is_known) == (expected, reason, True)
     assert (receipt.agency_id, receipt.attempt_id) == (AGENCY, ATTEMPT)
     assert (receipt.carrier_ref, receipt.occurred_at) == ("abcDEF_-123", datetime.fromtimestamp(1_793_620_800, UTC))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (1_793_620_800.5, datetime.fromtimestamp(1_793_620_800.5, UTC)),
+        (1.7936208e9, datetime.fromtimestamp(1_793_620_800, UTC)),
+        (float("nan"), None),
+        (float("inf"), None),
+        (10**40, None),
+        (-(10**15), None),
+        (True, None),
+        ("1793620800", None),
+        (None, None),
+    ],
+)
+def test_a_time_is_read_with_its_fraction_and_left_out_when_it_is_none(
+    reader: SendGridReceipts, given: object, expected: datetime | None
+) -> None:
+    [receipt] = reader.parse(callback([event("delivered", timestamp=given)]))
+    assert (receipt.event, receipt.occurred_at) == (E.ARRIVED, expected)
+
+
+@pytest.mark.parametrize(
+    ("answered", "told"),
+    [
+        ("Q5r-_x", "Q5r-_x.filter0001.16648.5515E0B88.0"),
+        ("14c5d75ce93.dfd.64b469", "14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0"),
+        ("", ""),
+    ],
+)
+def test_an_event_has_the_reference_that_the_answer_had(answered: str, told: str) -> None:
+    assert reference(answered) == reference(told)
 
 
 def test_a_late_bounce_without_a_message_id_is_still_ours(reader: SendGridReceipts) -> None:

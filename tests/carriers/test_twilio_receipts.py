@@ -1,7 +1,8 @@
 import asyncio
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 
 from notifier.carriers.base import Callback, CallbackRefused, CarrierReceipt, Message, Outcome
 from notifier.carriers.timetable import Wire
-from notifier.carriers.twilio_receipts import EVENTS, OVERRIDE, TwilioReceipts
+from notifier.carriers.twilio_receipts import EVENTS, MAX_FIELDS, OVERRIDE, TwilioReceipts, _fields
 from notifier.carriers.twilio_sms import TwilioSms
 from notifier.core.status import AttemptEvent, AttemptStatus, Reason, advance
 from tests.sandbox import Catcher, Sandbox
@@ -96,7 +97,9 @@ def test_a_signature_over_the_address_as_it_was_told_is_accepted_and_over_anothe
 
 def test_an_empty_query_may_be_signed_or_not() -> None:
     plain = "https://notices.example.org/callbacks/twilio_inbound"
-    reader().authenticate(callback(status("received"), url=plain, signed_url=f"{plain}?"))
+    for url, signed_url in ((plain, f"{plain}?"), (f"{plain}?", plain), (f"{plain}?", f"{plain}?")):
+        reader().authenticate(callback(status("received"), url=url, signed_url=signed_url))
+    reader().authenticate(callback(status("sent"), url=f"{URL}?"))
     assert refusal(callback(status("sent"), signed_url=f"{URL}?")) == "signature"
 
 
@@ -326,3 +329,22 @@ def test_the_sandboxs_receipts_lead_every_magic_number_to_its_end(
         for ending, m in zip(LIVES, messages, strict=True)
     }
     assert found == LIVES
+
+
+def fields(read: Callable[[bytes], list[tuple[str, str]]], body: bytes) -> list[tuple[str, str]] | None:
+    try:
+        return read(body)
+    except ValueError:
+        return None
+
+
+def test_a_form_is_read_as_the_standard_library_reads_it() -> None:
+    def standard(body: bytes) -> list[tuple[str, str]]:
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+
+    chance = random.Random(1)
+    bodies = ["".join(chance.choices("ab=&%+2F;C3A9\0\xe9", k=chance.randrange(30))).encode() for _ in range(20_000)]
+    bodies += [b"&".join([b"a=1"] * count) for count in (MAX_FIELDS - 1, MAX_FIELDS, MAX_FIELDS + 1)]
+    read = [fields(_fields, body) for body in bodies]
+    assert read == [fields(standard, body) for body in bodies]
+    assert None in read

@@ -75,6 +75,7 @@ OUTCOMES = {
     65: (Outcome.NOT_SENT, Reason.UNSPECIFIED),
     66: (Outcome.REFUSED, Reason.UNREACHABLE),
     67: (Outcome.NOT_SENT, Reason.RATE_LIMITED),
+    68: (Outcome.REFUSED, Reason.NOT_MOBILE),
     70: HANDED_OVER,
     71: HANDED_OVER,
     72: (Outcome.UNKNOWN, Reason.TIMED_OUT),
@@ -277,12 +278,29 @@ def test_a_form_is_what_everybody_elses_is(fields: dict[str, str]) -> None:
 
 
 # carriers.toml against the vendor's table of errors: what each is about decides what is done.
-ABOUT_US = (20001, 20003, 20404, 20422, 21212, 21408, 21603, 21604, 21606, 21609, 21617, 21619, 21624, 21701, 21705)
-ABOUT_THE_LINE = (21611,)
+ABOUT_US = (
+    21601,
+    20001,
+    20003,
+    20404,
+    20422,
+    21212,
+    21408,
+    21603,
+    21604,
+    21606,
+    21609,
+    21617,
+    21619,
+    21624,
+    21701,
+    21705,
+)
+ABOUT_THE_LINE = (21611, 60728, 63038)
 ABOUT_THE_NUMBER = (21211, 21610, 21612, 21614, 21635)
 TOLD_LATER = (
     *(30001, 30002, 30003, 30004, 30005, 30006, 30007, 30008),
-    *(30021, 30023, 30032, 30034, 30036, 30410, 30450, 30500),
+    *(30021, 30022, 30023, 30032, 30034, 30036, 30410, 30450, 30500),
 )
 
 

@@ -113,3 +113,11 @@ def test_each_rest_is_within_its_bounds(rests: int, draw: float) -> None:
     rest = fail(state, permit=Permit.PROBE, draw=draw, now=0).until
     longest = min(RULES.cap, RULES.rest * 2**rests)
     assert longest / 2 <= rest <= longest
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_longer_than_a_rest_can_be() -> None:
+    state = fail(CLOSED, 5, now=1_000_000)
+    assert ask(state, RULES, now=1_000_000 - 69)[1] is Permit.NONE
+    again, permit = ask(state, RULES, now=1_000_000 - 3600)
+    assert permit is Permit.PROBE
+    assert again.until == 1_000_000 - 3600 + RULES.probe

@@ -233,6 +233,14 @@ def test_a_plan_that_only_sends_at_once_is_not_looked_at_again() -> None:
     assert next_look(FIRST_PLAN, contacts, history, now=NOW) is None
 
 
+def test_where_nothing_is_under_way_nobody_waits_for_a_delivery() -> None:
+    row = replace(DEFAULT_PLAN[0], id="after-delivery", after=Evidence.DELIVERED, max_attempts=5)
+    contacts = {0: ContactPoint(ContactKind.POST, "")}
+    history: History[int] = History({Evidence.APPROVAL: NOW}, [Ordered(0, "other", NOW)])
+    assert next_look([row], contacts, history, now=NOW) is not None
+    assert next_look([row], contacts, history, now=NOW, word_may_come=False) is None
+
+
 def test_what_nobody_tells_is_looked_for_ever_more_rarely() -> None:
     row = replace(SECOND_LETTER, after=Evidence.DELIVERED, delay=AT_ONCE)
     waits = []

@@ -61,8 +61,9 @@ def test_a_number_says_where_it_is_and_a_toll_free_one_says_nothing() -> None:
     assert zones_of_phone("") == frozenset()
 
 
-def test_where_a_number_says_nothing_the_state_does_and_else_it_must_be_day_on_both_coasts() -> None:
-    assert zones_of("+13035550142", ["NY"], agency_zone="America/Denver") == DENVER
+def test_it_is_day_by_the_number_and_by_the_address_and_where_neither_says_on_both_coasts() -> None:
+    assert zones_of("+13035550142", ["NY"], agency_zone="America/Denver") == DENVER | {"America/New_York"}
+    assert zones_of("+13035550142", [], agency_zone="America/Chicago") == DENVER
     assert zones_of("+18005550142", ["Colorado"], agency_zone="America/Denver") == DENVER
     unknown = zones_of("", [], agency_zone="America/Denver")
     assert unknown == {"America/New_York", "America/Denver", "America/Los_Angeles"}

@@ -1,105 +1,32 @@
 """The list of people: every row in is a person out, or nothing is; and no message repeats what came in."""
 
-import csv
 import io
 import json
 import re
 import sys
 import tracemalloc
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from notifier.core.contacts import Problem
-from notifier.core.errors import Invalid, Malformed, Refused
+from notifier.core.errors import Invalid, Malformed
 from notifier.core.model import ContactKind
 from notifier.core.person_row import MAX_CONTACTS
-from notifier.core.roster import PersonRow, read_csv, read_json_list, read_ndjson, read_objects, to_contacts
-from notifier.core.roster_csv import COLUMNS
-from notifier.core.roster_lines import ByteSource
-
-TAGS = {"en": "en", "es": "es-419", "es-419": "es-419", "ar": "ar"}
-
-
-def near(tag: str) -> str | None:
-    return "es-419" if tag.lower().startswith("sp") else None
-
-
-def ndjson(source: ByteSource) -> Iterator[PersonRow]:
-    return read_ndjson(source, resolve_language=TAGS.get, suggest=near)
-
-
-def from_csv(source: ByteSource) -> Iterator[PersonRow]:
-    return read_csv(source, resolve_language=TAGS.get, suggest=near)
-
-
-def json_list(body: bytes) -> Iterator[PersonRow]:
-    return read_json_list(body, resolve_language=TAGS.get, suggest=near)
-
-
-def objects(values: Iterable[object], at: str = "/people") -> Iterator[PersonRow]:
-    return read_objects(values, at=at, resolve_language=TAGS.get, suggest=near)
-
-
-MARIA: dict[str, object] = {
-    "external_id": "A-1",
-    "name": "María de los Ángeles García Hernández",
-    "native_name": None,
-    "language": "es",
-    "contacts": [
-        {"kind": "phone", "value": "303-555-0142"},
-        {"kind": "email", "value": "maria@example.org"},
-        {
-            "kind": "post",
-            "address": {
-                "lines": ["1313 Sherman Street", "Apt 4"],
-                "city": "Denver",
-                "region": "CO",
-                "postal_code": "80203",
-            },
-        },
-    ],
-}
-
-
-def maria(**changes: object) -> dict[str, object]:
-    return {**MARIA, **changes}
-
-
-def as_lines(*rows: object) -> bytes:
-    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-
-
-def refusal(rows: Iterable[PersonRow]) -> Refused:
-    with pytest.raises(Refused) as caught:
-        list(rows)
-    return caught.value
-
-
-def said(error: Refused) -> list[tuple[str, str]]:
-    return [(finding.pointer, finding.code) for finding in error.findings]
-
-
-def csv_bytes(*rows: Sequence[str], header: Sequence[str] = COLUMNS) -> bytes:
-    out = io.StringIO()
-    csv.writer(out).writerows([header, *rows])
-    return out.getvalue().encode()
-
-
-CSV_MARIA = (
-    "A-1",
-    "María de los Ángeles García Hernández",
-    "",
-    "es",
-    "303-555-0142",
-    "maria@example.org",
-    "1313 Sherman Street",
-    "Apt 4",
-    "Denver",
-    "CO",
-    "80203",
-    "",
+from notifier.core.roster import PersonRow, to_contacts
+from tests.core.rosters import (
+    CSV_MARIA,
+    MARIA,
+    as_lines,
+    csv_bytes,
+    from_csv,
+    json_list,
+    maria,
+    ndjson,
+    objects,
+    refusal,
+    said,
 )
 
 
@@ -289,90 +216,6 @@ def test_another_encoding_or_kind_of_file_is_refused_by_name(
     error = refusal(read([body]))
     assert isinstance(error, Malformed)
     assert name in error.detail
-
-
-def test_a_csv_in_another_encoding_is_refused_at_its_row() -> None:
-    error = refusal(from_csv([b"external_id,name\nA,Maria\nB," + "Peña".encode("cp1252") + b"\n"]))
-    assert isinstance(error, Malformed)
-    assert said(error) == [("/1", "not_utf8")]
-
-
-@pytest.mark.parametrize(
-    ("header", "found"),
-    [
-        (["external_id"], [("/header", "missing_column")]),
-        (["external_id", "name", "dob"], [("/header/2", "unknown_column")]),
-        (["external_id", "name", "Name "], [("/header/2", "duplicate_column")]),
-        (["A-1", "María"], [("/header/0", "unknown_column"), ("/header/1", "unknown_column")]),
-        (["external_id;name"], [("/header/0", "unknown_column")]),
-        ([""], [("/header/0", "unknown_column")]),
-    ],
-)
-def test_a_csv_header_is_checked_and_not_repeated(header: list[str], found: list[tuple[str, str]]) -> None:
-    error = refusal(from_csv([csv_bytes(header=header)]))
-    assert error.code == "bad-header"
-    assert said(error)[: len(found)] == found
-    assert "A-1" not in f"{error}{error.findings}"
-
-
-def test_csv_columns_may_be_in_any_order_and_optional_ones_left_out() -> None:
-    (row,) = from_csv([b'Name, external_id\r\n"Garc\xc3\xada, Jos\xc3\xa9",A-1\r\n'])
-    assert (row.external_id, row.name, row.contacts) == ("A-1", "García, José", ())
-
-
-def test_a_csv_cell_with_several_street_lines_is_an_address_with_several_lines() -> None:
-    cells = [*CSV_MARIA[:6], "c/o Church\r\n1313 Sherman Street", "Apt 4", *CSV_MARIA[8:]]
-    (row,) = from_csv([csv_bytes(cells)])
-    address = row.contacts[-1].address
-    assert address is not None
-    assert address.lines == ("c/o Church", "1313 Sherman Street", "Apt 4")
-
-
-@pytest.mark.parametrize(
-    ("changed", "pointer", "code"),
-    [
-        ({"external_id": ""}, "/0/external_id", "blank"),
-        ({"name": "a\nb"}, "/0/name", "control_character"),
-        ({"phone": "\0"}, "/0/phone", "control_character"),
-        ({"phone": "", "email": "x" * 321}, "/0/email", "too_long"),
-        ({"address_line1": "a\nb\nc"}, "/0/address_line1", "too_many"),
-        ({"address_line1": "a\tb"}, "/0/address_line1", "control_character"),
-        ({"address_line2": "a\tb"}, "/0/address_line2", "control_character"),
-        ({"city": "a\tb", "phone": ""}, "/0/city", "control_character"),
-        ({"language": "xx"}, "/0/language", "unknown_language"),
-    ],
-)
-def test_a_fault_in_a_csv_cell_points_to_its_column(changed: dict[str, str], pointer: str, code: str) -> None:
-    cells = {**dict(zip(COLUMNS, CSV_MARIA, strict=True)), **changed}
-    assert said(refusal(from_csv([csv_bytes(list(cells.values()))]))) == [(pointer, code)]
-
-
-@pytest.mark.parametrize(
-    ("rows", "code"),
-    [
-        (b"A,b,c\n", "wrong_number_of_cells"),
-        (b"A\n", "wrong_number_of_cells"),
-        (b'A,"never closed\n', "not_csv"),
-        (b'A,"x"y\n', "not_csv"),
-        (b"A,b\rB,c\n", "not_csv"),
-        (b"A," + b"x" * 200_000 + b"\n", "line_too_long"),
-        (b'A,"' + b"x\n" * 100_000 + b'"\n', "line_too_long"),
-        (b'A,"b' + b'\n","b' * 60_000 + b'"\n', "line_too_long"),
-    ],
-)
-def test_rows_that_are_not_csv_are_refused(rows: bytes, code: str) -> None:
-    error = refusal(from_csv([b"external_id,name\n" + rows]))
-    assert isinstance(error, Malformed)
-    assert said(error) == [("/0", code)]
-
-
-def test_a_csv_header_that_cannot_be_read_is_refused() -> None:
-    assert said(refusal(from_csv([b'"external_id\n']))) == [("/header", "not_csv")]
-
-
-def test_a_name_alone_on_a_country_column_makes_no_address() -> None:
-    (row,) = from_csv([csv_bytes(["A", "Khadija", *[""] * 9, "US"])])
-    assert row.contacts == ()
 
 
 def test_neither_a_row_nor_its_parts_show_a_person_when_printed() -> None:

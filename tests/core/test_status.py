@@ -215,3 +215,27 @@ def test_what_is_left_to_hand_over_comes_first_and_then_the_best_news(
     found: list[AttemptStatus], expected: PersonOutcome
 ) -> None:
     assert outcome(found, has_usable_contact=True, approved=True) is expected
+
+
+TOLD_BY_A_CARRIER = {
+    AttemptEvent.HANDED_OVER: AttemptStatus.HANDED_OVER,
+    AttemptEvent.ACCEPTED: AttemptStatus.ACCEPTED,
+    AttemptEvent.ARRIVED: AttemptStatus.DELIVERED,
+    AttemptEvent.REFUSED: AttemptStatus.FAILED,
+    AttemptEvent.BOUNCED: AttemptStatus.FAILED,
+    AttemptEvent.CAME_BACK: AttemptStatus.RETURNED,
+}
+
+
+@pytest.mark.parametrize("event", TOLD_BY_A_CARRIER)
+@pytest.mark.parametrize("status", [AttemptStatus.PLANNED, AttemptStatus.UNKNOWN, AttemptStatus.CANCELLED])
+def test_a_carriers_word_about_what_was_believed_not_to_have_left_is_believed(
+    status: AttemptStatus, event: AttemptEvent
+) -> None:
+    assert advance(status, event) is TOLD_BY_A_CARRIER[event]
+
+
+@pytest.mark.parametrize("event", [event for event in TOLD_BY_A_CARRIER if event is not AttemptEvent.HANDED_OVER])
+@pytest.mark.parametrize("status", [AttemptStatus.HANDED_OVER, AttemptStatus.SILENT])
+def test_every_further_word_about_what_a_carrier_has_counts(status: AttemptStatus, event: AttemptEvent) -> None:
+    assert advance(status, event) is TOLD_BY_A_CARRIER[event]

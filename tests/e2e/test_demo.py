@@ -57,6 +57,8 @@ def test_the_demonstration_accounts_for_everybody_and_leaves_nothing_running(
         PersonOutcome.UNREACHABLE,
     ):
         assert f" {outcome.value} " in output
+    for seen_there in ("certified letter: silent", "wrote back: stop", "a caseworker: unknown_outcome by "):
+        assert seen_there in output
     assert " = 40 people" in output
     assert "Everybody is accounted for." in output
     assert {path.name for path in home.iterdir()} <= {"data", "keys"}

@@ -3,22 +3,12 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import psycopg
 import pytest
 from sqlalchemy import text
 
 from notifier.store.engine import AWAY, Database
+from tests.connections import cut
 from tests.installation import Office
-
-
-def cut(url: str) -> int:
-    """Cut every other connection to this database; returns how many there were."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(
-            "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity"
-            " where datname = current_database() and pid <> pg_backend_pid()"
-        ).fetchone()
-    return int(found[0]) if found else 0
 
 
 def backend(db: Database, office: Office) -> int:

@@ -11,8 +11,9 @@ from notifier.core.model import KeyKind, Mode, Role
 from notifier.core.status import AttemptEvent, Reason
 from notifier.store.vault import Vault
 from notifier.usecases.access import Principal, Scope, add_officer, authenticate, create_key
-from notifier.usecases.receipts import Stored, store_receipts
+from notifier.usecases.receipts import Stored
 from tests.installation import NOW
+from tests.told import store_receipts
 from tests.usecases.desk import Desk, now
 
 BAD_NEWS = {AttemptEvent.REFUSED, AttemptEvent.BOUNCED, AttemptEvent.CAME_BACK}
@@ -79,3 +80,8 @@ def arrived(body: bytes, *, at: datetime | None = None) -> Callback:
 def tell(desk: Desk, receipt: CarrierReceipt, *, at: datetime | None = None) -> Stored:
     callback = arrived(b"MessageStatus=x", at=at)
     return store_receipts(desk.service.db, [receipt], callback, carrier="twilio_sms", vault=desk.service.vault)
+
+
+def let_leases_end(desk: Desk) -> None:
+    with desk.tx() as tx:
+        tx.conn.execute(text("update attempt set lease_until = now() - interval '1 second' where status = 'sending'"))

@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
-from notifier.bootstrap import build
+from notifier.bootstrap import build, open_redis
 from notifier.service import CONFIG_DIR, Service
 from notifier.settings import Settings
 from notifier.store.migrate import migrate
@@ -29,6 +30,12 @@ def sandbox(catcher: Catcher) -> Iterator[Sandbox]:
     email, inbound = (catcher.url(f"/callbacks/{name}") for name in ("sendgrid_email", "twilio_inbound"))
     with running_sandbox(webhook_url=email, inbound_url=inbound, delay_ms=5) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with open_redis(redis_url) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +20,7 @@ from notifier.bootstrap import wire
 from notifier.carriers import open_carrier
 from notifier.carriers.base import Callback
 from notifier.carriers.timetable import Retry, Wire
+from notifier.core.ledger import timestamp
 from notifier.core.model import Channel, Mode
 from notifier.core.person_row import PersonRow
 from notifier.service import Service
@@ -39,12 +40,14 @@ from notifier.usecases.mailroom import close_batch
 from notifier.usecases.pace import Pace
 from notifier.usecases.people import ListReceived, add_people
 from notifier.usecases.places import Places
-from notifier.usecases.receipts import Stored, store_receipts
+from notifier.usecases.receipts import Stored
 from tests.installation import DEMAND, Office
 from tests.sandbox import MAILBOX, NUMBER, Catcher, Sandbox
-from tests.usecases.replay import flags_replayed, replayed
+from tests.told import store_receipts
+from tests.usecases.replay import batches_replayed, flags_replayed, replayed, returns_replayed, tasks_replayed
 
 QUICK: Mapping[str, Any] = {
+    "ahead": 0,
     "timeout_seconds": 0.6,
     "connect_timeout_seconds": 0.3,
     "retry": Retry(tries=3, first_delay_seconds=0.001, factor=1, cap_seconds=0.001),
@@ -326,7 +329,7 @@ class Desk:
             tx.conn.execute(text("update attempt set due_at = now() where status = 'planned'"))
 
     def check_everything(self) -> None:
-        """Every chain of the agency verifies; attempts and flags are what the ledger alone says they are."""
+        """Every chain of the agency verifies, and the ledger alone says what attempts, flags, tasks and batches are."""
         with self.tx() as tx:
             chains = tx.conn.execute(text("select chain_id from chain")).scalars().all()
             for chain_id in chains:
@@ -335,6 +338,9 @@ class Desk:
             said, flagged = replayed(bodies), flags_replayed(bodies)
             rows = tx.conn.execute(text("select * from attempt")).all()
             flags = tx.conn.execute(text("select contact_id, flag from contact_flag where lifted_at is null")).all()
+            tasks = tx.conn.execute(text(TASKS)).all()
+            returns = tx.conn.execute(text(RETURNS)).all()
+            batches = tx.conn.execute(text(BATCHES)).all()
         found = {
             str(row.attempt_id): (
                 row.status if row.status != "sending" else "planned",
@@ -345,6 +351,28 @@ class Desk:
         }
         assert found == said
         assert {(str(flag.contact_id), flag.flag) for flag in flags} == flagged
+        assert _plain(tasks) == tasks_replayed(bodies)
+        assert _plain(returns) == returns_replayed(bodies)
+        assert _plain(batches) == batches_replayed(bodies)
+
+
+TASKS = "select task_id, kind, subject_id, person_id, opened_at, due_at, resolution, done_by from task"
+RETURNS = "select attempt_id, usps_reason, returned_on, forwarded_to, remailed_as from returned_piece"
+BATCHES = (
+    "select batch_id, service, pieces, withdrawn, mailed_on, place, voided_at is not null, alarmed_at is not null"
+    " from print_batch"
+)
+
+
+def _plain(rows: Iterable[Any]) -> dict[str, tuple[object, ...]]:
+    """Rows by their first column, as the ledger writes what stands in them."""
+    return {str(row[0]): tuple(map(_written, row[1:])) for row in rows}
+
+
+def _written(value: object) -> object:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    return str(value) if isinstance(value, UUID | date) else value
 
 
 def now() -> datetime:

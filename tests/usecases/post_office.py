@@ -1,6 +1,6 @@
 """What the mailroom does in tests: certified letters, declarations, mail that comes back."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -8,13 +8,16 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 
 from notifier.core.articles import article_check_digit
-from notifier.core.model import PostalAddress
+from notifier.core.model import Channel, PostalAddress
 from notifier.core.pieces import piece_number
 from notifier.core.returned_mail import UspsReason
 from notifier.usecases.access import Principal
+from notifier.usecases.batches import batch_file
 from notifier.usecases.certified import Scan
 from notifier.usecases.mailing import Mailed, Voided, declare_mailed, void_batch
 from notifier.usecases.returned_mail import Returned, Scanned, scan_in
+from notifier.usecases.stops import lift_stops, place_stop
+from tests.usecases.around import own_key
 from tests.usecases.desk import Desk, now
 
 DENVER = ZoneInfo("America/Denver")
@@ -40,17 +43,25 @@ def article(number: int) -> str:
     return body + article_check_digit(body)
 
 
-def declare(desk: Desk, batch_id: UUID | None, *articles: Scan, place: str | None = None) -> Mailed:
+def declare(
+    desk: Desk,
+    batch_id: UUID | None,
+    *articles: Scan,
+    place: str | None = None,
+    mailed_on: date | None = None,
+    principal: Principal | None = None,
+    at: datetime | None = None,
+) -> Mailed:
     assert batch_id is not None
     with desk.tx() as tx:
         return declare_mailed(
             tx,
             batch_id,
-            mailed_on=today(),
+            mailed_on=mailed_on or today(),
             place=place,
             articles=articles,
-            principal=desk.office.approver,
-            now=now(),
+            principal=principal or desk.office.approver,
+            now=at or now(),
         )
 
 
@@ -78,3 +89,20 @@ def scanned(
 def come_back(desk: Desk, *scans: Scanned, principal: Principal | None = None) -> list[Returned]:
     with desk.tx() as tx:
         return scan_in(tx, scans, principal=principal or desk.office.approver, vault=desk.service.vault, now=now())
+
+
+def lift(desk: Desk, matter_id: UUID) -> None:
+    for officer in (own_key(desk), desk.office.approver):
+        with desk.tx() as tx:
+            lift_stops(tx, matter_id, principal=officer, now=now())
+
+
+def stop(desk: Desk, matter_id: UUID, channel: Channel | None = None) -> None:
+    with desk.tx() as tx:
+        place_stop(tx, matter_id=matter_id, channel=channel, reason="safety", principal=desk.office.uploader, now=now())
+
+
+def part(desk: Desk, batch_id: UUID | None, name: str, *, principal: Principal | None = None) -> bytes:
+    assert batch_id is not None
+    with desk.tx() as tx:
+        return batch_file(tx, batch_id, name, principal=principal or desk.office.approver, vault=desk.service.vault)

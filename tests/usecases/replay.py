@@ -53,6 +53,59 @@ def flags_replayed(bodies: Iterable[bytes]) -> set[tuple[str, str]]:
     return flags
 
 
+def tasks_replayed(bodies: Iterable[bytes]) -> dict[str, tuple[object, ...]]:
+    """Task id -> (kind, what it is about, whom it is about, opened, due, resolution, by whom)."""
+    tasks: dict[str, tuple[object, ...]] = {}
+    for leaf in map(json.loads, bodies):
+        data = leaf["data"]
+        if leaf["type"] == "task.opened":
+            about = (data["kind"], data["about"], leaf.get("person"), leaf["at"], data["due"])
+            tasks[data["task"]] = (*about, None, None)
+        elif leaf["type"] == "task.done":
+            assert tasks[data["task"]][-1] is None
+            tasks[data["task"]] = (*tasks[data["task"]][:-2], data["resolution"], leaf["actor"]["id"])
+    return tasks
+
+
+def returns_replayed(bodies: Iterable[bytes]) -> dict[str, tuple[object, ...]]:
+    """Attempt id -> (the post's reason, the day, the contact point that it named, the letter that followed)."""
+    returns: dict[str, tuple[object, ...]] = {}
+    for leaf in map(json.loads, bodies):
+        data = leaf["data"]
+        if "usps_reason" in data:
+            day = returns.get(data["attempt"], (None, data["returned_on"]))[1]
+            returns[data["attempt"]] = (data["usps_reason"], day, data.get("forwarded_to"), None)
+        elif (
+            leaf["type"] == "attempt.ordered"
+            and data.get("linked_from") in returns
+            and "duplicate_possible" not in data
+        ):
+            returns[data["linked_from"]] = (*returns[data["linked_from"]][:3], data["attempt"])
+    return returns
+
+
+def batches_replayed(bodies: Iterable[bytes]) -> dict[str, tuple[object, ...]]:
+    """Batch id -> (service, pieces, how many were withdrawn, day of mailing, place, voided, red)."""
+    batches: dict[str, dict[str, object]] = {}
+    for leaf in map(json.loads, bodies):
+        data = leaf["data"]
+        if leaf["type"] == "print_batch.closed":
+            batches[data["batch"]] = {**data, "withdrawn": 0}
+        elif leaf["type"] == "print_batch.mailed":
+            batches[data["batch"]] |= {"mailed_on": data["mailed_on"], "place": data.get("place")}
+        elif leaf["type"] == "print_batch.voided":
+            batch = batches[data["batch"]]
+            batch["withdrawn"] = int(str(batch["withdrawn"])) + data["pieces"]
+            batch["voided"] = not data["left"]
+        elif leaf["type"] == "alarm.raised" and "batch" in data:
+            batches[data["batch"]]["red"] = True
+    names = ("service", "pieces", "withdrawn", "mailed_on", "place")
+    return {
+        one: (*(batch.get(name) for name in names), batch.get("voided", False), batch.get("red", False))
+        for one, batch in batches.items()
+    }
+
+
 def _after(before: Standing, kind: str, data: dict[str, Any]) -> Standing:
     status = AFTER[kind] if before[0] in OURS.get(kind, {before[0]}) else before[0]
     assert data["status"].replace("sending", "planned") == status, (kind, before, data["status"])

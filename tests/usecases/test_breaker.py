@@ -33,12 +33,6 @@ LONG = replace(RULES, rest=600, cap=600)
 
 
 @pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with open_redis(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
 def slug() -> str:
     return f"carrier_{uuid4().hex}"
 

@@ -16,8 +16,7 @@ from notifier.core.status import AttemptStatus
 from notifier.usecases.access import Principal
 from notifier.usecases.certified import Delivered, Scan, record_certified_delivery
 from tests.usecases.desk import Desk, now, person
-from tests.usecases.post_office import article, certify, come_back, declare, mailed, scanned, today, void
-from tests.usecases.test_mailroom import part
+from tests.usecases.post_office import article, certify, come_back, declare, mailed, part, scanned, today, void
 
 
 def in_a_batch(desk: Desk, count: int = 1) -> tuple[UUID, UUID | None, list[UUID]]:

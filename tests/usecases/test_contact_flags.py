@@ -10,7 +10,7 @@ from notifier.core.model import Actor, ActorKind, Channel, ContactFlag
 from notifier.core.status import AttemptEvent, AttemptStatus, Reason
 from notifier.store.attempts import NewAttempt, plan_attempts
 from notifier.store.ledger import append, draft
-from notifier.usecases.contact_flags import flag_contact, flags_of, lift_flag, unusable_contacts
+from notifier.usecases.contact_flags import flag_contact, flags_of, lift_flag
 from notifier.usecases.known_contacts import known_elsewhere, refuse_flagged
 from notifier.usecases.progress import Change, record
 from tests.usecases.desk import Desk, mailbox, now, person, phone
@@ -212,8 +212,6 @@ def test_somebody_who_opted_out_is_not_texted_about_another_matter(desk: Desk) -
     query = "select contact_id, flag from contact_flag where matter_id = :matter and lifted_at is null"
     ((point, what),) = desk.rows(query, matter=second)
     assert what == "opted_out"
-    with desk.tx() as tx:
-        assert unusable_contacts(tx, [point]) == {point}
     assert lift(desk, point)
     assert flags(desk, contact(desk, first)) == {"wrong_person"}
     third = desk.approved(person(phone=number))

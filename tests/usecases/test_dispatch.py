@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -19,16 +18,13 @@ from sqlalchemy.exc import OperationalError
 
 from notifier.carriers.base import Carrier, Message, Outcome, SendResult
 from notifier.carriers.timetable import Retry
-from notifier.core.errors import Sealed
 from notifier.core.model import Channel
 from notifier.core.status import Reason
 from notifier.store.attempts import claim, give_back, stopped_since
 from notifier.store.engine import Database, Tx
-from notifier.store.keys import KeyRing
-from notifier.store.vault import Vault
 from notifier.usecases.dispatch import dispatch
 from notifier.usecases.stops import place_stop
-from tests.usecases.around import Died, erase
+from tests.usecases.around import let_leases_end
 from tests.usecases.desk import Desk, mailbox, now, person, phone
 
 SMS, EMAIL = Channel.SMS, Channel.EMAIL
@@ -300,219 +296,6 @@ def place(desk: Desk, matter_id: UUID) -> None:
         place_stop(tx, matter_id=matter_id, reason="safety", principal=desk.office.uploader, now=now())
 
 
-# Perhaps sent, and nobody knows.
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"phone": phone(72)},
-        {"phone": phone(77)},
-        {"phone": phone(79)},
-        {"phone": phone(84)},
-        {"email": mailbox("timeout-but-sent")},
-        {"email": mailbox("error-but-sent")},
-        {"email": mailbox("reset-but-sent")},
-    ],
-    ids=["sms hangs", "sms 503", "sms cut", "sms garbled", "email hangs", "email 503", "email cut"],
-)
-def test_what_may_have_been_sent_is_unknown_until_a_receipt_tells(desk: Desk, told: dict[str, str]) -> None:
-    matter_id = desk.approved(person(**told))
-    desk.send(SMS, EMAIL)
-    assert desk.statuses(matter_id) == {"unknown": 1}
-    desk.make_due()
-    assert desk.send(SMS, EMAIL) == 0
-    desk.receive()
-    desk.apply()
-    assert desk.statuses(matter_id) == {"delivered": 1}
-    assert set(desk.taken(matter_id).values()) == {1}
-
-
-@pytest.mark.parametrize(
-    "told", [{"phone": phone(73)}, {"phone": phone(76)}, {"email": mailbox("timeout")}, {"email": mailbox("reset")}]
-)
-def test_what_may_have_been_sent_is_never_sent_again(desk: Desk, told: dict[str, str]) -> None:
-    matter_id = desk.approved(person(**told))
-    for _ in range(3):
-        desk.send(SMS, EMAIL)
-        desk.make_due()
-        desk.tick()
-    assert desk.statuses(matter_id) == {"unknown": 1}
-    assert desk.only_attempt(matter_id).tries == 1
-
-
-def test_a_lost_workers_attempts_are_unknown_and_never_sent_again(desk: Desk) -> None:
-    matter_id = desk.approved(*(person(phone=phone(n)) for n in range(3)))
-    with desk.tx() as tx:
-        assert len(claim(tx, SMS, chunk=2, lease=timedelta(seconds=-1))) == 2
-    desk.tick()
-    assert desk.statuses(matter_id) == {"unknown": 2, "planned": 1}
-    desk.follow()
-    desk.tick()
-    assert desk.statuses(matter_id) == {"unknown": 2, "delivered": 1}
-    assert sum(desk.taken(matter_id).values()) == 1
-
-
-def test_a_lease_that_has_not_ended_is_respected(desk: Desk) -> None:
-    matter_id = desk.approved(person(phone=phone(0)))
-    with desk.tx() as tx:
-        claim(tx, SMS, chunk=2, lease=timedelta(seconds=90))
-    desk.tick()
-    assert desk.send(SMS) == 0
-    assert desk.statuses(matter_id) == {"sending": 1}
-
-
-class Crashing:
-    """A carrier whose process dies after the vendor has everything and before anybody hears of it."""
-
-    def __init__(self, carrier: Carrier) -> None:
-        self._carrier = carrier
-        self.slug, self.channel = carrier.slug, carrier.channel
-
-    async def send(self, messages: Sequence[Message]) -> list[SendResult]:
-        await self._carrier.send(messages)
-        raise Died
-
-    async def close(self) -> None:
-        await self._carrier.close()
-
-
-def test_a_crash_between_the_carrier_and_our_record_doubles_nothing(desk: Desk) -> None:
-    matter_id = desk.approved(*(person(phone=phone(n)) for n in range(4)))
-
-    async def crash() -> None:
-        sender = desk.sender(SMS)
-        try:
-            await dispatch(desk.office.agency_id, sender=replace(sender, carrier=Crashing(sender.carrier)), now=now())
-        finally:
-            await sender.carrier.close()
-
-    with pytest.raises(Died):
-        asyncio.run(crash())
-    assert desk.statuses(matter_id) == {"sending": 4}
-    let_leases_end(desk)
-    desk.tick()
-    assert desk.statuses(matter_id) == {"unknown": 4}
-    desk.follow()
-    assert desk.statuses(matter_id) == {"delivered": 4}
-    assert list(desk.taken(matter_id).values()) == [1] * 4
-
-
-class Slow:
-    """A carrier whose worker is given up before it answers."""
-
-    def __init__(self, carrier: Carrier, desk: Desk) -> None:
-        self._carrier, self._desk = carrier, desk
-        self.slug, self.channel = carrier.slug, carrier.channel
-
-    async def send(self, messages: Sequence[Message]) -> list[SendResult]:
-        results = await self._carrier.send(messages)
-        await asyncio.to_thread(let_leases_end, self._desk)
-        await asyncio.to_thread(self._desk.tick)
-        await asyncio.to_thread(self._desk.tick)
-        return results
-
-    async def close(self) -> None:
-        await self._carrier.close()
-
-
-def test_an_answer_after_the_lease_is_believed(desk: Desk) -> None:
-    matter_id = desk.approved(person(phone=phone(0)), person(phone=phone(74)), person(phone=phone(60)))
-
-    async def late() -> None:
-        sender = desk.sender(SMS)
-        try:
-            await dispatch(desk.office.agency_id, sender=replace(sender, carrier=Slow(sender.carrier, desk)), now=now())
-        finally:
-            await sender.carrier.close()
-
-    asyncio.run(late())
-    assert desk.events(matter_id)["attempt.lost_track"] == 3
-    assert desk.statuses(matter_id) == {"handed_over": 1, "planned": 1, "failed": 1}
-    desk.make_due()
-    assert desk.tick() == ["sms"]
-    desk.follow()
-    assert desk.statuses(matter_id) == {"delivered": 2, "failed": 1}
-
-
-# One person's trouble is nobody else's.
-
-
-def test_an_erased_person_is_passed_over_and_the_others_are_told(desk: Desk) -> None:
-    matter_id = desk.approved(person(phone=phone(1)), person(phone=phone(2)))
-    victim = desk.rows("select person_id from person where matter_id = :m order by ordinal", m=matter_id)[0].person_id
-    erase(desk, victim)
-    desk.follow()
-    assert desk.statuses(matter_id) == {"failed": 1, "delivered": 1}
-    assert desk.rows("select reason from attempt where person_id = :p", p=victim)[0].reason == "no_text"
-
-
-def test_a_matter_whose_key_is_gone_keeps_no_other_matter_from_being_told(desk: Desk) -> None:
-    broken = desk.approved(person(phone=phone(1)), person(post=True))
-    whole = desk.approved(person(phone=phone(2)), person(post=True))
-    erase(desk, broken)
-    desk.follow()
-    assert desk.print() is not None
-    assert desk.statuses(broken) == {"failed": 2}
-    assert desk.statuses(whole) == {"delivered": 1, "handed_over": 1}
-
-
-@pytest.mark.parametrize("spoilt", ["demand", "person", "contact_point", "recipient"])
-def test_what_cannot_be_read_is_given_up_and_keeps_nobody_else_from_being_told(desk: Desk, spoilt: str) -> None:
-    broken = desk.approved(person(phone=phone(1), post=True))
-    whole = desk.approved(person(phone=phone(2), post=True))
-    of_it = (
-        f"from {spoilt} where matter_id = :m"
-        if spoilt in {"demand", "person"}
-        else (f"from {spoilt} join person p using (person_id) where p.matter_id = :m")
-    )
-    column = {"demand": "demand_id", "person": "person_id", "contact_point": "contact_id", "recipient": "recipient_id"}
-    rows = desk.rows(f"select {column[spoilt]} as id {of_it}", m=broken)  # ours
-    with desk.tx() as tx:
-        for row in rows:
-            spoil(tx, spoilt, column[spoilt], row.id, b"spoilt")
-    desk.follow()
-    assert desk.print() is not None
-    assert desk.statuses(broken) == {"failed": 2}
-    assert {row.reason for row in desk.rows("select reason from attempt where matter_id = :m", m=broken)} == {
-        "unreadable"
-    }
-    assert desk.statuses(whole) == {"delivered": 1, "handed_over": 1}
-
-
-@pytest.mark.parametrize("whose", ["person", "matter"])
-def test_a_key_that_does_not_open_keeps_nobody_else_from_being_told(desk: Desk, whose: str) -> None:
-    broken = desk.approved(person(phone=phone(1), post=True))
-    whole = desk.approved(person(phone=phone(2), post=True))
-    key = (
-        broken if whose == "matter" else desk.rows("select person_id from person where matter_id = :m", m=broken)[0][0]
-    )
-    with desk.tx() as tx:
-        tx.conn.execute(text("update dek set wrapped = 'spoilt' where dek_id = :id"), {"id": key})
-    desk.service = replace(desk.service, vault=Vault(desk.service.vault.keys))
-    desk.follow()
-    assert desk.print() is not None
-    assert desk.statuses(broken) == {"failed": 2}
-    assert desk.statuses(whole) == {"delivered": 1, "handed_over": 1}
-
-
-def test_while_a_file_of_keys_is_missing_everybody_waits(desk: Desk, tmp_path: Path) -> None:
-    matter_id = desk.approved(person(phone=phone(1)), person(post=True))
-    at_home, desk.service = desk.service, replace(desk.service, vault=Vault(KeyRing(tmp_path)))
-    with pytest.raises(Sealed):
-        desk.send(SMS)
-    with pytest.raises(Sealed):
-        desk.print()
-    desk.service = at_home
-    desk.follow()
-    assert desk.print() is not None
-    assert desk.statuses(matter_id) == {"delivered": 1, "handed_over": 1}
-
-
-def spoil(tx: Tx, table: str, key: str, row: UUID, sealed: bytes) -> None:
-    tx.conn.execute(text(f"update {table} set sealed = :s where {key} = :id"), {"s": sealed, "id": row})  # noqa: S608 # ours
-
-
 def test_a_small_matter_does_not_wait_for_two_long_ones(desk: Desk) -> None:
     first, second, small = sorted(desk.matter() for _ in range(3))
     for matter_id, count in ((first, 50), (second, 50), (small, 1)):
@@ -537,8 +320,3 @@ def test_matters_with_nothing_due_keep_no_place_from_one_that_has(desk: Desk) ->
         (claimed,) = claim(tx, SMS, chunk=1, lease=timedelta(minutes=1))
         assert claimed.matter_id == due
         give_back(tx, [claimed])
-
-
-def let_leases_end(desk: Desk) -> None:
-    with desk.tx() as tx:
-        tx.conn.execute(text("update attempt set lease_until = now() - interval '1 second' where status = 'sending'"))

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -26,6 +27,7 @@ from notifier.usecases.contact_flags import flag_contact
 from notifier.usecases.escalation import look_at
 from notifier.usecases.night import wait_for_day
 from notifier.usecases.progress import legal_now
+from notifier.usecases.stops import place_stop
 from notifier.usecases.tasks import list_tasks
 from tests.installation import open_office
 from tests.usecases.around import Died, said, tell
@@ -94,13 +96,23 @@ def test_whoever_has_answered_gets_nothing_more(desk: Desk, answer: EventType) -
     assert [row.look_at for row in looks] == [None]
 
 
-def test_what_was_ordered_before_the_answer_is_not_ordered_anew_after_it(desk: Desk) -> None:
+def test_what_was_ordered_before_the_answer_and_has_not_left_is_taken_back(desk: Desk) -> None:
     matter_id = desk.approved(person(phone=phone(0)))
     desk.follow()
     desk.advance(matter_id, days=3)
     happens(desk, matter_id, EventType.NOTICE_VIEWED)
+    desk.look()
+    assert desk.statuses(matter_id) == {"delivered": 1, "cancelled": 1}
     desk.advance(matter_id, days=30)
     assert ordered(desk, matter_id) == {"sms-second": 1}
+    assert desk.send(SMS) == 0
+
+
+def test_an_answer_takes_back_no_first_message(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(0), post=True))
+    happens(desk, matter_id, EventType.OBJECTION_RECEIVED, response=str(uuid4()))
+    desk.look()
+    assert desk.statuses(matter_id) == {"planned": 2}
 
 
 def test_a_wrong_person_report_stops_that_phone_only(desk: Desk) -> None:
@@ -140,6 +152,22 @@ def test_a_letter_that_could_not_be_written_holds_nothing_up_however_often_the_c
     for _ in range(3):
         desk.advance(matter_id, days=2)
     assert ordered(desk, matter_id) == {"letter-certified": 1}
+
+
+@pytest.mark.parametrize("channel", [None, SMS])
+def test_while_a_matter_is_stopped_nobody_is_asked_to_tell_them_in_another_way(
+    desk: Desk, channel: Channel | None
+) -> None:
+    matter_id = desk.approved(person(phone=phone(52)))
+    with desk.tx() as tx:
+        place_stop(tx, matter_id=matter_id, channel=channel, reason="other", principal=desk.office.approver, now=now())
+    fail_planned(desk, matter_id)
+    desk.look()
+    assert tasks(desk) == ([] if channel is None else [TaskKind.NOT_REACHED])
+    with desk.tx() as tx:
+        tx.conn.execute(text("update stop set lifted_at = now()"))
+    desk.advance(matter_id, hours=2)
+    assert tasks(desk) == [TaskKind.NOT_REACHED]
 
 
 def test_a_dead_phone_is_not_tried_again_and_a_caseworker_is_told_at_once(desk: Desk) -> None:
@@ -200,6 +228,7 @@ def test_a_matter_that_somebody_holds_is_looked_at_later_and_keeps_no_other_wait
 
 def test_somebody_for_whom_nothing_is_left_is_not_looked_at_again(desk: Desk) -> None:
     matter_id = desk.approved(person())
+    assert desk.look() == 1
     assert [row.look_at for row in desk.rows("select look_at from notice")] == [None]
     desk.advance(matter_id, days=30)
     assert desk.statuses(matter_id) == Counter()
@@ -254,6 +283,16 @@ def test_a_number_that_says_nothing_is_asked_for_its_state(desk: Desk) -> None:
     assert due["sms"].astimezone(ZoneInfo("Pacific/Honolulu")).hour == 8
 
 
+def test_a_number_that_has_moved_with_its_owner_is_not_woken_by_its_area_code(desk: Desk) -> None:
+    keep_hours(desk)
+    home = {"lines": ["1 Example Road"], "city": "Fresno", "region": "CA", "postal_code": "93701", "country": "US"}
+    matter_id = desk.matter(person(phone=phone(0, area=212), post=home))
+    walk_to(desk, matter_id, hour=6)
+    desk.approve(matter_id)
+    due = {row.channel: at for row, at in due_times(desk, matter_id)}
+    assert due["sms"].astimezone(ZoneInfo("America/Los_Angeles")).hour == 8
+
+
 def test_a_test_matter_sends_at_any_hour_unless_the_agency_asks(desk: Desk) -> None:
     matter_id = desk.matter(person(phone=phone(0)))
     walk_to(desk, matter_id, hour=3)
@@ -306,6 +345,27 @@ def test_a_big_household_is_written_to_on_the_same_day_all_the_same(desk: Desk) 
     assert times[-1].date() == times[0].date()
 
 
+def test_a_household_that_the_night_parts_is_written_to_apart_in_the_morning_too(desk: Desk) -> None:
+    keep_hours(desk)
+    matter_id = desk.matter(*(person(phone=phone(0)) for _ in range(5)))
+    walk_to(desk, matter_id, hour=19)
+    desk.approve(matter_id)
+    times = sorted(at for _, at in due_times(desk, matter_id))
+    gaps = [round((later - earlier) / timedelta(minutes=1)) for earlier, later in pairwise(times)]
+    assert (gaps[0], gaps[2:], times[2].hour) == (30, [30, 30], 8)
+    assert (times[2].date() - times[1].date()).days == 1
+
+
+def test_an_address_of_many_people_keeps_nobody_s_letter_back_for_longer_than_a_few_days(desk: Desk) -> None:
+    keep_hours(desk)
+    matter_id = desk.matter(*(person(post=True) for _ in range(31)))
+    desk.approve(matter_id)
+    desk.print()
+    desk.advance(matter_id, days=5)
+    times = sorted(at for row, at in due_times(desk, matter_id) if row.service == "certified")
+    assert (len(set(times)), times[-1] - times[0] <= timedelta(days=5)) == (31, True)
+
+
 def test_second_letters_to_one_address_go_on_different_days(desk: Desk) -> None:
     keep_hours(desk)
     matter_id = desk.matter(*(person(post=True) for _ in range(3)))
@@ -353,6 +413,13 @@ def fail(desk: Desk, matter_id: UUID) -> None:
     for row in desk.rows("select attempt_id from attempt where matter_id = :m and status <> 'failed'", m=matter_id):
         tell(desk, said(desk, row.attempt_id, AttemptEvent.REFUSED))
     desk.apply()
+
+
+def fail_planned(desk: Desk, matter_id: UUID) -> None:
+    """The only phone turns out to be out of use before anything was sent."""
+    with desk.tx() as tx:
+        contact_id = desk.only_attempt(matter_id).contact_id
+        flag_contact(tx, contact_id, ContactFlag.DEAD, source=None, actor=Actor.system("test"), now=now())
 
 
 def keep_hours(desk: Desk) -> None:

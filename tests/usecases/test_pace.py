@@ -22,12 +22,6 @@ NOBODY = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with open_redis(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
 def sender() -> str:
     return f"+1303555{uuid4().int % 10_000:04}{uuid4().hex}"
 

@@ -6,121 +6,25 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
-from typing import Any
 from uuid import UUID
 
 import pypdf
 import pytest
 from sqlalchemy import text
 
-from notifier.bootstrap import build, wire
-from notifier.carriers import open_carrier
-from notifier.carriers.timetable import Rate
-from notifier.core.errors import Invalid
-from notifier.core.model import Channel, PostalAddress
-from notifier.core.person_row import PersonRow
+from notifier.bootstrap import build
+from notifier.core.model import Channel
 from notifier.service import CONFIG_DIR, Service
 from notifier.settings import Settings
 from notifier.store.blobs import get_blob
-from notifier.usecases.breaker import Breaker, rules_of
-from notifier.usecases.dispatch import Sender
-from notifier.usecases.pace import Pace
-from notifier.usecases.places import Places
-from notifier.usecases.posting import prepare_letters
-from notifier.usecases.recall import Asked, withdraw_stopped
-from notifier.usecases.reconcile import reconcile
-from notifier.usecases.return_address import NOWHERE, read_address, require_postal
-from notifier.usecases.stops import lift_stops, place_stop
-from tests.installation import PROFILE, open_office
+from tests.installation import open_office
 from tests.sandbox import Catcher, Sandbox
-from tests.usecases.desk import ADDRESS, QUICK, Desk, now, person
+from tests.usecases.desk import Desk, now, person
+from tests.usecases.lob_desk import PostDesk, at
+from tests.usecases.post_office import certify
 from workers import jobs
-
-FAST = Rate(per_second=1000, burst=1000, alone_per_second=1000)
-
-
-@dataclass
-class PostDesk(Desk):
-    """A desk whose letters go to Lob."""
-
-    asked: Asked = field(default_factory=Asked)
-
-    def sender(self, channel: Channel, **changes: object) -> Sender:
-        if channel is not Channel.LETTER:
-            return super().sender(channel, **changes)
-        quick = wire("lob_letter").model_copy(update={**QUICK, "rate": FAST, **changes})
-        lob = open_carrier("lob_letter", base_url=f"{self.sandbox.url}/v1", api_key=self.sandbox.lob_key, wire=quick)
-        service = self.service
-        return Sender(
-            service.db,
-            service.vault,
-            service.renderer,
-            lob,
-            quick,
-            Places(quick),
-            Pace(None, carrier="lob_letter", sender="us", rate=quick.rate),
-            Breaker(None, carrier="lob_letter", rules=rules_of(quick)),
-            prepare=prepare_letters,
-        )
-
-    def post(self) -> int:
-        """Write and post what is due."""
-        return self.send(Channel.LETTER)
-
-    def follow_post(self) -> None:
-        """Post, take in what comes back, apply it."""
-        self.post()
-        self.receive()
-        self.apply()
-
-    def ask(self) -> None:
-        """Ask Lob about letters whose answer was lost, as if it were time."""
-
-        async def work() -> None:
-            sender = self.sender(Channel.LETTER)
-            try:
-                await reconcile(self.office.agency_id, sender=sender, packs=self.service.packs, now=now())
-            finally:
-                await sender.carrier.close()
-
-        with self.tx() as tx:
-            tx.conn.execute(text("update attempt set check_at = now() where status = 'unknown'"))
-        asyncio.run(work())
-
-    def withdraw(self) -> int:
-        """Take back what a stop holds."""
-
-        async def work() -> int:
-            sender = self.sender(Channel.LETTER)
-            try:
-                return await withdraw_stopped(self.office.agency_id, sender=sender, asked=self.asked, now=now())
-            finally:
-                await sender.carrier.close()
-
-        return asyncio.run(work())
-
-    def stop(self, matter_id: UUID) -> None:
-        with self.tx() as tx:
-            place_stop(tx, matter_id=matter_id, reason="A mistake", principal=self.office.uploader, now=now())
-
-    def go_on(self, matter_id: UUID) -> None:
-        for principal in (self.office.uploader, self.office.approver):
-            with self.tx() as tx:
-                lift_stops(tx, matter_id, principal=principal, now=now())
-
-    def certify(self, matter_id: UUID) -> None:
-        with self.tx() as tx:
-            tx.conn.execute(
-                text("update attempt set service = 'certified' where matter_id = :matter"), {"matter": matter_id}
-            )
-
-    def made(self, matter_id: UUID) -> list[dict[str, Any]]:
-        """The letters that Lob made for a matter, by its own record."""
-        ours = set(map(str, self.attempt_ids(matter_id)))
-        return [line for line in self.sandbox.record(carrier="lob", kind="taken") if line["attempt"] in ours]
 
 
 @pytest.fixture(scope="module")
@@ -155,12 +59,6 @@ def desk(post_service: Service, sandbox: Sandbox, catcher: Catcher) -> Iterator[
     opened = PostDesk(post_service, office, sandbox, catcher, seen=len(catcher.caught))
     yield opened
     opened.check_everything()
-
-
-def at(outcome: str = "", **more: Any) -> PersonRow:
-    """Somebody whose street is the sandbox's outcome."""
-    line = " ".join(f"100 {outcome} Example Street".split())
-    return person(post={**ADDRESS, "lines": [line], **more})
 
 
 def test_letters_go_out_and_each_ends_where_the_post_says(desk: PostDesk) -> None:
@@ -211,7 +109,7 @@ def test_lob_prints_the_addresses_and_finds_both_windows_empty(desk: PostDesk) -
 
 def test_certified_mail_that_nobody_claims_comes_back(desk: PostDesk) -> None:
     matter_id = desk.approved(at("unclaimed"))
-    desk.certify(matter_id)
+    certify(desk, matter_id)
     desk.follow_post()
     [line] = desk.made(matter_id)
     assert line["fields"]["extra_service"] == "certified_return_receipt"
@@ -219,6 +117,21 @@ def test_certified_mail_that_nobody_claims_comes_back(desk: PostDesk) -> None:
     assert (attempt.status, attempt.reason) == ("returned", "returned_by_post")
     words = [row.word for row in desk.rows("select word from receipt order by received_at")]
     assert set(words) >= {"letter.certified.pickup_available", "letter.certified.issue"}
+    assert desk.one("select count(*) from contact_flag") == 0  # the address may be right
+    desk.look()
+    assert desk.one("select count(*) from task where kind = 'mail_returned'") == 1
+
+
+def test_an_address_from_which_lob_says_that_a_letter_came_back_gets_no_second_one(desk: PostDesk) -> None:
+    matter_id = desk.approved(at("returned"))
+    desk.follow_post()
+    desk.look()
+    assert [row.flag for row in desk.rows("select flag from contact_flag")] == ["returned"]
+    tasks = desk.rows("select kind from task where matter_id = :m order by kind", m=matter_id)
+    assert [row.kind for row in tasks] == ["mail_returned", "not_reached"]
+    desk.advance(matter_id, days=30)
+    assert desk.statuses(matter_id) == {"returned": 1}
+    assert desk.one("select count(*) from task where matter_id = :m", m=matter_id) == 2
 
 
 def test_a_letter_that_came_back_after_it_seemed_delivered_is_returned(desk: PostDesk) -> None:
@@ -271,7 +184,7 @@ def test_a_letter_that_was_proved_never_made_is_posted_again(outcome: str, desk:
 
 def test_a_certified_letter_that_is_ordered_once_more_is_certified_again(desk: PostDesk) -> None:
     matter_id = desk.approved(at("error"))
-    desk.certify(matter_id)
+    certify(desk, matter_id)
     desk.post()
     with desk.tx() as tx:
         tx.conn.execute(
@@ -339,15 +252,6 @@ def test_whoever_approves_letters_that_cannot_be_posted_is_told_at_once(desk: Po
     assert reviews(desk) == []  # nothing waits yet
     desk.approved(at())
     assert reviews(desk) == [desk.office.agency_id]
-
-
-def test_an_address_that_cannot_be_posted_from_is_refused_when_it_is_entered() -> None:
-    odd = PROFILE.model_copy(update={"return_address": ("Example Agency", "Our House", "near Denver")})
-    with pytest.raises(Invalid) as refused:
-        require_postal(odd, "lob_letter")
-    assert [(one.pointer, one.code) for one in refused.value.findings] == [("/return_address", "not_postal")]
-    require_postal(odd, "mailroom_letter")
-    require_postal(PROFILE, "lob_letter")
 
 
 def test_the_mailroom_reads_any_address(service: Service, sandbox: Sandbox, catcher: Catcher) -> None:
@@ -462,21 +366,3 @@ def test_a_worker_writes_posts_and_takes_back(desk: PostDesk) -> None:
             worker.loop.run_until_complete(sender.carrier.close())
         worker.loop.close()
     assert desk.taken(matter_id).total() == 3
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        (["Agency", "PO Box 1", "Denver CO 80201"], PostalAddress(("PO Box 1",), "Denver", "CO", "80201")),
-        (
-            ["Agency", "1 Main Street", "Room 2", "Fort  Collins, CO 80521-1234"],
-            PostalAddress(("1 Main Street", "Room 2"), "Fort Collins", "CO", "80521-1234"),
-        ),
-        (["Agency", "Denver CO 80201"], NOWHERE),
-        (["Agency", "PO Box 1", "Denver"], NOWHERE),
-        (["Agency", "PO Box 1", "Denver Colorado 80201"], NOWHERE),
-        (["Agency"], NOWHERE),
-    ],
-)
-def test_the_agencys_printed_lines_are_read_plainly_or_not_at_all(lines: list[str], expected: PostalAddress) -> None:
-    assert read_address(lines) == ("Agency", expected)

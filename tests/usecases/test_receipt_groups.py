@@ -17,6 +17,7 @@ from notifier.core.status import AttemptEvent
 from notifier.store.engine import AWAY, Database
 from notifier.usecases.applying import count_failed, queue_failed
 from notifier.usecases.receipts import Arrival, Stored, store_all
+from tests.connections import cut_who_waits
 from tests.installation import open_office
 from tests.sandbox import wait_for
 from tests.usecases.around import arrived, said
@@ -100,15 +101,6 @@ def test_a_group_whose_connection_is_cut_is_stored_all_the_same(desk: Desk, atte
     assert desk.one("select count(*) from receipt") == 6
 
 
-def cut_who_waits(url: str) -> int:
-    with psycopg.connect(url, autocommit=True) as connection:
-        found = connection.execute(
-            "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity"
-            " where datname = current_database() and wait_event_type = 'Lock'"
-        ).fetchone()
-    return int(found[0]) if found else 0
-
-
 def test_without_a_database_everybody_is_told_and_nothing_counts_as_stored(
     desk: Desk, attempts: list[CarrierReceipt]
 ) -> None:
@@ -182,7 +174,7 @@ def test_one_that_cannot_be_applied_waits_for_a_human_and_holds_up_nobody(
     spoil(desk, attempts[0], what)
     assert desk.apply() == 6
     assert desk.one("select count(*) from attempt where status = 'delivered'") == 5
-    assert desk.one("select attempt_id from receipt where result = 'failed'") == attempts[0].attempt_id
+    assert desk.one("select attempt_id from receipt where result = 'not-applied'") == attempts[0].attempt_id
     spoil(desk, attempts[0], "event = 'arrived', carrier = 'twilio_sms'")
     with desk.tx() as tx:
         assert count_failed(tx) == queue_failed(tx) == 1
@@ -190,6 +182,14 @@ def test_one_that_cannot_be_applied_waits_for_a_human_and_holds_up_nobody(
     assert desk.apply() == 1
     assert desk.one("select count(*) from attempt where status = 'delivered'") == 6
     desk.check_everything()
+
+
+def test_a_bounce_is_applied_and_not_read_again(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(50)))
+    desk.follow()
+    assert desk.statuses(matter_id) == {"failed": 1}
+    with desk.tx() as tx:
+        assert count_failed(tx) == queue_failed(tx) == 0
 
 
 def spoil(desk: Desk, receipt: CarrierReceipt, what: str) -> None:

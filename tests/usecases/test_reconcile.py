@@ -1,72 +1,33 @@
 """What becomes of messages whose carrier gave no clear answer, until everybody is settled or a human looks."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from notifier.bootstrap import wire
-from notifier.carriers.base import Carrier, Finding, Found, Message, Outcome, SendResult, Sought
-from notifier.core.model import Actor, Channel, ContactFlag
-from notifier.core.policy import Packs
+from notifier.carriers.base import Finding, Found, Sought
 from notifier.core.status import AttemptEvent
 from notifier.store.attempts import claim
 from notifier.store.ledger import lock_chains
-from notifier.usecases.clock_offset import advance_clock
-from notifier.usecases.contact_flags import flag_contact
-from notifier.usecases.dispatch import Sender
 from notifier.usecases.reconcile import next_check, reconcile
-from notifier.usecases.stops import place_stop
-from notifier.usecases.timeline import read_timeline
 from tests.usecases.around import said, tell
+from tests.usecases.asking import (
+    EMAIL,
+    RESEND,
+    SMS,
+    SWEEP,
+    Knowing,
+    ask,
+    knowing,
+    later,
+    lost,
+    with_carrier,
+)
 from tests.usecases.desk import Desk, mailbox, now, person, phone
-
-SMS, EMAIL = Channel.SMS, Channel.EMAIL
-SWEEP, RESEND = timedelta(minutes=30), timedelta(hours=4, minutes=30)  # Twilio's, of config/carriers.toml
-
-
-def ask(
-    desk: Desk,
-    channel: Channel = SMS,
-    *,
-    change: Callable[[Sender], Sender] = lambda sender: sender,
-    packs: Packs | None = None,
-) -> int:
-    """Ask about what is due; returns how many attempts were."""
-
-    async def work() -> int:
-        sender = desk.sender(channel, timeout_seconds=5)
-        try:
-            return await reconcile(
-                desk.office.agency_id, sender=change(sender), packs=packs or desk.service.packs, now=now()
-            )
-        finally:
-            await sender.carrier.close()
-
-    return asyncio.run(work())
-
-
-def later(desk: Desk, matter_id: UUID, by: timedelta) -> None:
-    with desk.tx() as tx:
-        advance_clock(tx, matter_id, by, now=now())
-
-
-def lost(desk: Desk, *outcomes: int) -> UUID:
-    """A matter with a person for each of the sandbox's outcomes, sent and with no clear answer."""
-    matter_id = desk.approved(*(person(phone=phone(outcome)) for outcome in outcomes))
-    desk.send(SMS)
-    assert desk.statuses(matter_id) == {"unknown": len(outcomes)}
-    return matter_id
-
-
-def without_resend(desk: Desk) -> Packs:
-    return {slug: replace(pack, resend_unknown=0) for slug, pack in desk.service.packs.items()}
-
 
 # The carrier is asked.
 
@@ -191,34 +152,6 @@ def test_a_message_that_another_attempt_is_known_by_is_not_taken_for_ours(desk: 
     assert desk.statuses(matter_id) == {"unknown": 1}
 
 
-class Knowing:
-    """A carrier that has its own answer for each message that is sought."""
-
-    slug, channel = "twilio_sms", SMS
-
-    def __init__(self, answer: Callable[[Sought], Found]) -> None:
-        self._answer = answer
-        self.sought: list[Sought] = []
-
-    async def send(self, messages: Sequence[Message]) -> list[SendResult]:
-        return [SendResult(message.attempt_id, Outcome.HANDED_OVER) for message in messages]
-
-    async def find(self, sought: Sequence[Sought]) -> list[Found]:
-        self.sought += sought
-        return [self._answer(one) for one in sought]
-
-    async def close(self) -> None:
-        """It has nothing."""
-
-
-def knowing(finding: Finding, **more: Any) -> Knowing:
-    return Knowing(lambda one: Found(one.message.attempt_id, finding, **more))
-
-
-def with_carrier(carrier: Carrier) -> Callable[[Sender], Sender]:
-    return lambda sender: replace(sender, carrier=carrier)
-
-
 def test_only_what_is_proved_unsent_is_tried_again(desk: Desk) -> None:
     matter_id = lost(desk, 73)
     later(desk, matter_id, SWEEP)
@@ -295,94 +228,6 @@ def test_what_is_asked_for_is_the_text_that_may_have_been_sent(desk: Desk) -> No
     assert one.message.to == phone(73)
     assert one.message.text.startswith("Example Agency")
     assert one.since <= datetime.fromisoformat(event["at"])
-
-
-# The time for asking has run out.
-
-
-def test_then_it_is_ordered_once_more_as_a_possible_duplicate(desk: Desk) -> None:
-    matter_id = lost(desk, 73)
-    (first,) = desk.rows("select * from attempt where matter_id = :m", m=matter_id)
-    later(desk, matter_id, RESEND)
-    ask(desk)
-    old, new = desk.rows("select * from attempt where matter_id = :m order by linked_from nulls first", m=matter_id)
-    assert (old.attempt_id, old.status, old.check_at) == (first.attempt_id, "unknown", None)
-    assert (new.linked_from, new.status, new.tries) == (old.attempt_id, "planned", 0)
-    assert (new.notice_id, new.contact_id, new.plan_row) == (old.notice_id, old.contact_id, old.plan_row)
-    (event,) = desk.said(matter_id, "attempt.ordered")
-    assert event["data"]["linked_from"] == str(old.attempt_id)
-    assert event["data"]["duplicate_possible"] is True
-    assert desk.tick() == ["sms"]
-
-
-def test_it_is_not_ordered_a_third_time_and_a_caseworker_looks(desk: Desk) -> None:
-    matter_id = lost(desk, 73)
-    later(desk, matter_id, RESEND)
-    ask(desk)
-    desk.send(SMS)
-    assert desk.statuses(matter_id) == {"unknown": 2}
-    for _ in range(3):
-        later(desk, matter_id, RESEND)
-        ask(desk)
-    assert desk.statuses(matter_id) == {"unknown": 2}
-    second = desk.one("select attempt_id from attempt where matter_id = :m and linked_from is not null", m=matter_id)
-    (task,) = desk.rows("select * from task where matter_id = :m", m=matter_id)
-    assert (task.kind, task.subject_id) == ("unknown_outcome", second)
-    assert desk.tick() == []
-
-
-def test_where_no_pack_wants_that_a_caseworker_looks(desk: Desk) -> None:
-    matter_id = lost(desk, 73)
-    later(desk, matter_id, RESEND)
-    ask(desk, packs=without_resend(desk))
-    assert desk.statuses(matter_id) == {"unknown": 1}
-    assert desk.one("select count(*) from task where kind = 'unknown_outcome' and done_at is null") == 1
-    assert desk.events(matter_id)["task.opened"] == 1
-
-
-def test_a_contact_that_gets_nothing_any_more_gets_no_second_message(desk: Desk) -> None:
-    matter_id = lost(desk, 73)
-    attempt = desk.only_attempt(matter_id)
-    with desk.tx() as tx:
-        flag_contact(tx, attempt.contact_id, ContactFlag.OPTED_OUT, source=None, actor=Actor.system("test"), now=now())
-    later(desk, matter_id, RESEND)
-    ask(desk)
-    assert desk.statuses(matter_id) == {"unknown": 1}
-    assert desk.one("select count(*) from task where kind = 'unknown_outcome'") == 1
-
-
-def test_a_stopped_matter_sends_no_second_message_while_it_is_stopped(desk: Desk) -> None:
-    matter_id = lost(desk, 73)
-    with desk.tx() as tx:
-        place_stop(tx, matter_id=matter_id, reason="safety", principal=desk.office.uploader, now=now())
-    later(desk, matter_id, RESEND)
-    ask(desk)
-    assert desk.statuses(matter_id) == {"unknown": 1, "planned": 1}
-    assert desk.send(SMS) == 0
-
-
-def test_a_receipt_settles_it_however_late(desk: Desk) -> None:
-    matter_id = lost(desk, 79)
-    with desk.tx() as tx:
-        tx.conn.execute(text("update attempt set check_at = null where matter_id = :m"), {"m": matter_id})
-    later(desk, matter_id, timedelta(days=30))
-    assert ask(desk) == 0
-    desk.receive()
-    desk.apply()
-    assert desk.statuses(matter_id) == {"delivered": 1}
-
-
-def test_the_persons_history_shows_the_second_message_as_a_possible_duplicate(desk: Desk) -> None:
-    matter_id = lost(desk, 73)
-    later(desk, matter_id, RESEND)
-    ask(desk)
-    with desk.tx() as tx:
-        person_id = desk.one("select person_id from person where matter_id = :m", m=matter_id)
-        told = read_timeline(tx, person_id, channels=dict.fromkeys(desk.attempt_ids(matter_id), "sms"))
-    (entry,) = [entry for entry in told if entry.what == "attempt.ordered"]
-    assert entry.duplicate_possible
-    assert "may come twice" in entry.meaning
-    assert not any(one.duplicate_possible for one in told if one is not entry)
 
 
 @pytest.mark.parametrize("told", [{"email": mailbox("timeout")}, {"email": mailbox("reset-but-sent")}])

@@ -20,8 +20,9 @@ from notifier.carriers.sendgrid_receipts import SendGridReceipts
 from notifier.carriers.twilio_receipts import TwilioReceipts
 from notifier.core.model import Channel
 from notifier.usecases.quarantine import list_quarantine, quarantine
-from notifier.usecases.receipts import Stored, store_receipts
+from notifier.usecases.receipts import Stored
 from notifier.usecases.replaying import Again, replay
+from tests.told import store_receipts
 from tests.usecases.desk import Desk, mailbox, now, person, phone
 
 TOKEN = "made-up-token-of-tests"

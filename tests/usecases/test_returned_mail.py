@@ -18,9 +18,19 @@ from notifier.usecases.reading import read_matter
 from notifier.usecases.returned_mail import Result, Scanned
 from tests.installation import open_office
 from tests.usecases.around import erase, key_of
-from tests.usecases.desk import ADDRESS, Desk, person
-from tests.usecases.post_office import NEW_HOME, article, certify, come_back, declare, mailed, scanned, today, void
-from tests.usecases.test_mailroom import stop
+from tests.usecases.desk import ADDRESS, Desk, person, phone
+from tests.usecases.post_office import (
+    NEW_HOME,
+    article,
+    certify,
+    come_back,
+    declare,
+    mailed,
+    scanned,
+    stop,
+    today,
+    void,
+)
 
 N, R = UspsReason, Result
 
@@ -235,6 +245,31 @@ def test_an_unclaimed_certified_letter_is_followed_by_plain_mail_at_once(desk: D
     assert len(desk.attempt_ids(matter_id)) == 2
 
 
+def test_a_certified_letter_that_moves_on_is_followed_by_plain_mail_and_never_goes_alone(desk: Desk) -> None:
+    matter_id = desk.approved(person(post=True))
+    mailed(desk, matter_id)
+    desk.advance(matter_id, days=5)
+    (letter,) = [row.attempt_id for row in desk.rows("select attempt_id from attempt where service = 'certified'")]
+    declare(desk, desk.print(), Scan(letter.hex, article(3)))
+    (result,) = come_back(desk, scanned(letter, N.FOE, forwarding=NEW_HOME))
+    mail = "select service, plan_row from attempt where contact_id = :to order by due_at"
+    assert [row.service for row in desk.rows(mail, to=result.forwarded_to)] == ["first_class"]
+    declare(desk, desk.print())
+    desk.advance(matter_id, days=3)
+    assert [row.service for row in desk.rows(mail, to=result.forwarded_to)] == ["first_class", "certified"]
+
+
+def test_nobody_texts_the_phone_of_somebody_who_has_died(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(0), post=True))
+    (letter,) = [row.attempt_id for row in desk.rows("select attempt_id from attempt where channel = 'letter'")]
+    declare(desk, desk.print())
+    come_back(desk, scanned(letter, N.DEC))
+    assert desk.one("select reason from attempt where channel = 'sms'") == "deceased"
+    desk.advance(matter_id, days=30)
+    assert desk.one("select count(*) from attempt where channel = 'sms'") == 1
+    assert [row.kind for row in desk.rows("select kind from task where subject_id = :a", a=letter)] == ["mail_returned"]
+
+
 def test_no_plain_mail_follows_where_some_went_already(desk: Desk) -> None:
     matter_id = desk.approved(person(post=True))
     certify(desk, matter_id)
@@ -260,11 +295,23 @@ def test_where_somebody_protected_lives_is_never_learned(desk: Desk) -> None:
     matter_id = desk.approved(person(post=substitute))
     (letter,) = mailed(desk, matter_id)
     (refused,) = come_back(desk, scanned(letter, N.FOE, forwarding=NEW_HOME))
-    assert refused.result is R.CONFIDENTIAL_ADDRESS
-    assert desk.statuses(matter_id) == {"accepted": 1}
+    assert (refused.result, refused.attempt_id, refused.forwarded_to) == (R.CONFIDENTIAL_ADDRESS, letter, None)
+    assert desk.statuses(matter_id) == {"returned": 1}
     assert desk.one("select count(*) from contact_point") == 1
-    (taken,) = come_back(desk, scanned(letter, N.FOE))
-    assert (taken.result, taken.remailed_as) == (R.RECORDED, None)
+    (again,) = come_back(desk, scanned(letter, N.FOE, forwarding=NEW_HOME))
+    assert (again.result, again.forwarded_to) == (R.CONFIDENTIAL_ADDRESS, None)
+    (known,) = come_back(desk, scanned(letter, N.FOE))
+    assert (known.result, known.remailed_as) == (R.KNOWN, None)
+
+
+def test_where_somebody_protected_lives_is_not_learned_from_their_other_address_either(desk: Desk) -> None:
+    substitute = {"lines": ["1001 E 62nd Ave Apt 7"], "city": "Denver", "region": "CO", "postal_code": "80216"}
+    row = person(post=True)
+    two = row.model_copy(update={"contacts": (*row.contacts, *person(post=substitute).contacts)})
+    for letter in mailed(desk, desk.approved(two)):
+        (refused,) = come_back(desk, scanned(letter, N.FOE, forwarding=NEW_HOME))
+        assert (refused.result, refused.remailed_as) == (R.CONFIDENTIAL_ADDRESS, None)
+    assert desk.one("select count(*) from contact_point") == 2
 
 
 def test_no_address_is_kept_for_somebody_whose_data_was_erased(desk: Desk) -> None:
@@ -273,8 +320,8 @@ def test_no_address_is_kept_for_somebody_whose_data_was_erased(desk: Desk) -> No
     erase(desk, desk.only_attempt(matter_id).person_id)
     (refused,) = come_back(desk, scanned(letter, N.FOE, forwarding=NEW_HOME))
     assert refused.result is R.ERASED
-    (taken,) = come_back(desk, scanned(letter, N.FOE))
-    assert taken.result is R.RECORDED
+    (known,) = come_back(desk, scanned(letter, N.FOE))
+    assert known.result is R.KNOWN
 
 
 # What is no returned mail.
@@ -325,6 +372,15 @@ def test_an_impossible_day_is_not_taken(desk: Desk, days: int) -> None:
     (result,) = come_back(desk, scanned(letter, on=today() + timedelta(days=days)))
     assert result.result is R.IMPOSSIBLE_DAY
     assert desk.rows("select * from returned_piece") == []
+
+
+def test_in_a_test_matter_whose_clock_was_moved_the_day_of_mailing_counts(desk: Desk) -> None:
+    matter_id = desk.matter(person(post=True))
+    desk.approve(matter_id)
+    desk.advance(matter_id, days=5)
+    (letter,) = mailed(desk, matter_id)
+    (result,) = come_back(desk, scanned(letter, on=today()))
+    assert result.result is R.RECORDED
 
 
 def test_a_letter_that_was_never_written_cannot_come_back(desk: Desk) -> None:

@@ -10,8 +10,7 @@ from notifier.usecases.access import Principal, Scope
 from notifier.usecases.batches import list_batches
 from notifier.usecases.mailing import Voided, void_batch
 from tests.usecases.desk import Desk, now, person
-from tests.usecases.post_office import declare, void
-from tests.usecases.test_mailroom import lift, part, stop
+from tests.usecases.post_office import declare, lift, part, stop, void
 
 
 def test_the_letters_of_a_void_batch_are_printed_as_they_are_in_the_next(desk: Desk) -> None:

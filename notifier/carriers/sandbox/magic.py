@@ -90,6 +90,7 @@ SMS: Mapping[int, Plan] = MappingProxyType(
         65: _refused(21999),  # a code that nobody knows yet
         66: _refused(21612),  # no route
         67: _refused(21611),  # the sender's queue is full
+        68: _refused(21635),  # a landline
         70: Plan("sent, then silent", (Step("sent"),)),
         71: Plan("silent"),
         72: Plan("times out, but is sent", _SENT, Answer.HANGING),

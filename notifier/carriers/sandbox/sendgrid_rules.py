@@ -34,7 +34,7 @@ def faults(mail: object) -> list[Fault]:
         return [("Bad Request", None)]
     try:
         return list(_all(mail))
-    except (TypeError, AttributeError, KeyError):
+    except (TypeError, AttributeError, KeyError, UnicodeEncodeError):
         return [("Bad Request", None)]
 
 

@@ -31,6 +31,7 @@ MEANING = {
     21617: "The concatenated message body exceeds the 1600 character limit",
     21619: "A text message body or media urls must be specified",
     21624: "Invalid validity period value",
+    21635: "'To' number cannot be a landline",
     21701: "The Messaging Service does not exist",
     21705: "The Messaging Service is invalid",
 }

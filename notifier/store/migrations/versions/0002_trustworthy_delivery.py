@@ -17,6 +17,7 @@ alter table notice add column look_at timestamptz;
 create index notice_to_look on notice (agency_id, look_at) where look_at is not null;
 create index notice_look_by_matter on notice (agency_id, matter_id, look_at) where look_at is not null;
 alter table contact_point add column source text;
+alter table matter_pack add column content bytea;
 alter table print_batch add column alarmed_at timestamptz;
 alter table print_batch add column voided_at timestamptz;
 alter table print_batch add column voided_by uuid;

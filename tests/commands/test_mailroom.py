@@ -16,22 +16,13 @@ from notifier.service import Service
 from notifier.usecases.access import authenticate
 from notifier.usecases.letters import Mailroom, compose_letters
 from notifier.usecases.mailroom import close_batch
-from tests.test_cli import (  # noqa: F401 # fixtures
-    Run,
-    agency,
-    api_url,
-    demand_file,
-    house,
-    keys,
-    run,
-    service,
-)
+from tests.commands.cli import Run, demand_file
 
 HEADER = ["piece", "reason", "returned_on", "line1", "city", "region", "postal_code"]
 
 
 @pytest.fixture
-def batch(run: Run, keys: dict[str, str], service: Service, tmp_path: Path) -> str:  # noqa: F811
+def batch(run: Run, keys: dict[str, str], service: Service, tmp_path: Path) -> str:
     """Two letters in a closed batch."""
     people = tmp_path / "people.json"
     home = {"lines": ["1313 Test Street"], "city": "Denver", "region": "CO", "postal_code": "80203"}
@@ -47,7 +38,7 @@ def batch(run: Run, keys: dict[str, str], service: Service, tmp_path: Path) -> s
     return closed
 
 
-def close(service: Service, keys: Mapping[str, str]) -> str | None:  # noqa: F811
+def close(service: Service, keys: Mapping[str, str]) -> str | None:
     """Write every letter and close a batch, as a worker does."""
     who = authenticate(keys["PERSONAL_KEY"], db=service.db, vault=service.vault, now=service.now())
     mailroom = Mailroom(service.vault, service.renderer)
@@ -64,10 +55,10 @@ def numbers(folder: Path, batch: str) -> list[str]:
 
 
 def test_a_batch_is_printed_spoilt_mailed_and_comes_back(
-    run: Run,  # noqa: F811
-    keys: dict[str, str],  # noqa: F811
+    run: Run,
+    keys: dict[str, str],
     batch: str,
-    service: Service,  # noqa: F811
+    service: Service,
     tmp_path: Path,
 ) -> None:
     assert run("mailroom", "download", batch, "--to", str(tmp_path), **keys).exit_code == 0
@@ -98,29 +89,38 @@ def test_a_batch_is_printed_spoilt_mailed_and_comes_back(
     lines = [line for line in told.output.splitlines() if line[:3].strip().isdigit()]
     assert ["recorded" in lines[0], "recorded" in lines[1], "unknown_letter" in lines[2]] == [True] * 3
     assert ["a letter" in line for line in lines] == [False, True, False]
+    assert "unknown_letter: no letter of this agency has that number" in told.output
+    again = run("mailroom", "returned", str(scans), **keys).output
+    assert [line.split()[1] for line in again.splitlines()[1:4]] == ["known", "known", "unknown_letter"]
 
 
 def test_a_whole_batch_is_voided_and_not_downloaded_any_more(
-    run: Run,  # noqa: F811
-    keys: dict[str, str],  # noqa: F811
+    run: Run,
+    keys: dict[str, str],
     batch: str,
     tmp_path: Path,
 ) -> None:
     assert "2 pieces withdrawn, 0 left" in run("mailroom", "void", batch, "--destroyed", **keys).output
     assert "void" in run("mailroom", "list", **keys).output
+    (tmp_path / f"{batch}-pdf.pdf").write_text("downloaded before")
     refused = run("mailroom", "download", batch, "--to", str(tmp_path), **keys)
     assert refused.exit_code == 1
     assert "batch-voided" in refused.stderr
+    assert [path.read_text() for path in tmp_path.glob(f"*{batch}*")] == ["downloaded before"]
 
 
-def test_wrong_words_are_told(run: Run, keys: dict[str, str], tmp_path: Path) -> None:  # noqa: F811
+def test_wrong_words_are_told(run: Run, keys: dict[str, str], tmp_path: Path) -> None:
     scans = tmp_path / "returned.csv"
     scans.write_text("barcode,reason\n1,2\n")
     assert run("mailroom", "returned", str(scans), **keys).exit_code == 2
+    scans.write_bytes("piece,reason,returned_on\n1,UTF,2026-11-20\nß,UTF,2026-11-20\n".encode("latin-1"))
+    assert "The file is no CSV in UTF-8." in run("mailroom", "returned", str(scans), **keys).stderr
+    scans.write_text(f"piece,reason,returned_on\n{piece_number(uuid4())},UTF,2026-11-20\n1,UTF,2026-11-20\n")
+    assert "  row 2: piece: is no code" in run("mailroom", "returned", str(scans), **keys).stderr
     missing = run("mailroom", "delivered", str(UUID(int=0)), "--on", "2026-11-20", "--signature", "agent", **keys)
     assert "404 unknown-letter" in missing.stderr
 
 
-def test_the_reasons_of_the_post_are_listed(run: Run) -> None:  # noqa: F811
+def test_the_reasons_of_the_post_are_listed(run: Run) -> None:
     listed = run("mailroom", "reasons").output
     assert all(reason.value in listed for reason in UspsReason)

@@ -1,129 +1,31 @@
 """The commands of `notifier`, on a real database and over real HTTP."""
 
-import csv
-import io
 import json
 import os
 import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
-from click.testing import CliRunner, Result
 
-from notifier.bootstrap import build
 from notifier.carriers.base import Callback
-from notifier.cli import COMMANDS, commands
+from notifier.cli import COMMANDS
 from notifier.commands.glossary import render
-from notifier.core.contacts import blind_form
 from notifier.core.errors import Forbidden, Invalid
-from notifier.core.person_row import PersonRow, to_contacts
 from notifier.core.reasons import REASON_MEANING
 from notifier.core.status import AttemptStatus, PersonOutcome, Reason
-from notifier.demo.people import made_up_people
-from notifier.demo.sample import sample_people
 from notifier.service import CHECKOUT, CONFIG_DIR, Service
 from notifier.settings import Settings
-from notifier.store.migrate import migrate
 from notifier.usecases.access import authenticate
 from notifier.usecases.quarantine import list_quarantine, quarantine
-from tests.api.served import running_server
-
-Prepare = Callable[[str], object]
-FromTemplate = Callable[[Prepare], AbstractContextManager[str]]
-Run = Callable[..., Result]
-
-PASSWORD = "this-is-a-secret-of-tests"
-DEMAND = CHECKOUT / "docs" / "examples" / "matter.json"
-AGENCY = (
-    *("--help-phone", "303-555-0100", "--phone-hours", "mon-fri 08:00-17:00", "--main-phone", "303-555-0199"),
-    *("--address", "Example Agency", "--address", "Denver CO 80201", "--zone", "America/Denver"),
-)
-
-
-@pytest.fixture(scope="module")
-def house(
-    database_from_template: FromTemplate, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, str]]:
-    """The environment of an installation of this module's own."""
-    folder = tmp_path_factory.mktemp("cli")
-    with database_from_template(partial(migrate, key_dir=folder / "keys")) as url:
-        yield {
-            "DATABASE_URL": url,
-            "REDIS_URL": redis_url,
-            "NOTIFIER_KEY_DIR": str(folder / "keys"),
-            "NOTIFIER_DATA_DIR": str(folder / "data"),
-        }
-
-
-@pytest.fixture
-def run(house: Mapping[str, str]) -> Run:
-    """Run a command in this process."""
-
-    def invoke(*words: str, **env: str) -> Result:
-        return CliRunner().invoke(commands, words, env={**house, **env}, catch_exceptions=False)
-
-    return invoke
-
-
-@pytest.fixture(scope="module")
-def service(house: Mapping[str, str]) -> Iterator[Service]:
-    built = build(Settings.load(house, CONFIG_DIR))
-    yield built
-    built.db.close()
-    built.redis.close()
-
-
-@pytest.fixture(scope="module")
-def api_url(house: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_server(house, tmp_path_factory.mktemp("web") / "log") as server:
-        yield f"http://127.0.0.1:{server.port}"
-
-
-@pytest.fixture
-def agency(run: Run) -> str:
-    return run("agency", "add", "Example Agency", *AGENCY).output.strip()
-
-
-@pytest.fixture
-def keys(run: Run, agency: str, api_url: str) -> dict[str, str]:
-    """The environment in which the commands call the API as a system and as a second officer."""
-    officers = [
-        run("officer", "add", name, "--agency", agency, "--role", role).output.strip()
-        for name, role in (("First Officer", "caseworker"), ("Second Officer", "approver"))
-    ]
-    machine = run("apikey", "create", "--officer", officers[0], "--machine").stdout.strip()
-    personal = run("apikey", "create", "--officer", officers[1]).stdout.strip()
-    return {"API_URL": api_url, "MACHINE_KEY": machine, "PERSONAL_KEY": personal}
-
-
-def in_a_process(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command as its users do: with nothing but this environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "notifier", *words],
-        cwd=CHECKOUT,
-        env={"PATH": os.environ["PATH"], "NO_COLOR": "1", **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def demand_file(folder: Path) -> Path:
-    """A demand with an external id of its own."""
-    path = folder / "matter.json"
-    path.write_text(json.dumps({**json.loads(DEMAND.read_text()), "external_id": str(uuid4())}))
-    return path
+from tests.commands.cli import AGENCY, PASSWORD, Run, demand_file, in_a_process
 
 
 def test_every_command_has_a_help_text_and_can_be_imported(run: Run) -> None:
@@ -376,42 +278,6 @@ def test_the_clock_of_a_test_matter_moves(run: Run, keys: dict[str, str], tmp_pa
     moved = run("clock", "advance", json.loads(made.stdout)["matter_id"], "--days", "400")
     assert moved.exit_code == 0
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC\n", moved.output)
-
-
-def test_the_sample_is_the_same_every_time_and_begins_every_longer_one(run: Run) -> None:
-    short, long = run("sample", "--people", "50").output, run("sample", "--people", "150").output
-    assert long.startswith(short)
-    assert long == run("sample", "--people", "150").output
-
-
-def test_both_forms_of_the_sample_hold_the_same_people(run: Run) -> None:
-    rows = list(csv.DictReader(io.StringIO(run("sample", "--people", "100", "--format", "csv").output)))
-    people = [json.loads(line) for line in run("sample", "--people", "100").output.splitlines()]
-    assert [row["external_id"] for row in rows] == [person["external_id"] for person in people]
-    assert sum(bool(row["phone"]) + bool(row["email"]) + bool(row["city"]) for row in rows) == sum(
-        len(person["contacts"]) for person in people
-    )
-
-
-@pytest.mark.parametrize("people", [[person.row for person in made_up_people()], list(sample_people(2000))])
-def test_nobody_in_the_demonstration_or_the_sample_can_exist(people: list[Mapping[str, object]]) -> None:
-    rows = [PersonRow.model_validate(person) for person in people]
-    assert len({row.external_id for row in rows}) == len(rows)
-    values = [contact.value for row in rows for contact in row.contacts if contact.value]
-    fiction = re.compile(r"\+1[2-9]\d{2}55501\d{2}|[a-z.0-9-]+@example\.(com|org|net)|555-01")
-    assert [value for value in values if not fiction.fullmatch(value)] == []
-
-
-def test_a_longer_sample_does_not_repeat_its_numbers_soon() -> None:
-    points = [point for row in sample_people(500) for point in to_contacts(PersonRow.model_validate(row))]
-    assert len({blind_form(point) for point in points}) > len(points) * 0.9
-
-
-def test_the_demonstration_has_enough_people_languages_and_channels() -> None:
-    rows = [PersonRow.model_validate(person.row) for person in made_up_people()]
-    assert len(rows) >= 24
-    assert {row.language for row in rows} >= {"en", "es-419", "am", None}
-    assert {contact.kind for row in rows for contact in row.contacts} == {"phone", "email", "post"}
 
 
 def test_the_glossary_is_what_the_code_says() -> None:
