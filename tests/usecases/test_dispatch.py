@@ -46,10 +46,9 @@ def test_two_dispatchers_at_once_hand_no_attempt_over_twice(desk: Desk) -> None:
     people = [person(phone=phone(n, area=area), email=mailbox()) for area in (303, 720, 970, 719) for n in range(50)]
     matter_id = desk.approved(*people)
     counts: list[int] = []
-    patient = {"timeout_seconds": 20.0, "connect_timeout_seconds": 10.0}  # a busy machine is no carrier in trouble
 
-    def work() -> None:
-        counts.append(desk.send(SMS, EMAIL, workers=2, **patient))
+    def work() -> None:  # patiently: a busy machine is no carrier in trouble
+        counts.append(desk.send(SMS, EMAIL, workers=2, timeout_seconds=20.0, connect_timeout_seconds=10.0))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
