@@ -201,8 +201,8 @@ async def _round(sender: Sender, agencies: Sequence[UUID], service: Service, unt
     for agency_id in sender.turns.in_order(agencies):
         if time.monotonic() >= until or sender.leaving.is_asked or sender.is_resting:
             break
-        count = await _dispatch(sender, agency_id, service)
-        if not sender.rest_seconds:
+        count = await _dispatch(sender, agency_id, service, until)
+        if not sender.rest_seconds and (count or time.monotonic() < until):
             sender.turns.looked_at(agency_id, count, among=len(agencies))
         done += count
     return done
@@ -226,9 +226,9 @@ async def _ask(worker: Worker, sender: Sender, agencies: Sequence[UUID], until: 
         turns.looked_at(agency_id, asked, among=len(agencies))
 
 
-async def _dispatch(sender: Sender, agency_id: UUID, service: Service) -> int:
+async def _dispatch(sender: Sender, agency_id: UUID, service: Service, until: float) -> int:
     try:
-        return await dispatch(agency_id, sender=sender, now=service.now())
+        return await dispatch(agency_id, sender=sender, now=service.now(), until=until)
     except Exception as error:  # noqa: BLE001 # what was claimed is unknown when its lease ends; the rest is untouched
         _tell(sender.carrier.channel.value, agency_id, error)
         return 0

@@ -11,6 +11,8 @@ One handful of attempts goes through these steps, numbered here and in the code:
 """
 
 import asyncio
+import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,12 +90,16 @@ Prepare = Callable[[UUID, Sender, int, datetime], Handful]
 """Claim up to so many attempts of one agency, ready to leave, and commit: agency, sender, how many, now."""
 
 
-async def dispatch(agency_id: UUID, *, sender: Sender, now: datetime) -> int:
+async def dispatch(agency_id: UUID, *, sender: Sender, now: datetime, until: float = math.inf) -> int:
     """Send one handful for one agency; returns how many attempts were claimed.
+
+    `until` is on the monotonic clock: who still waits for places then begins nothing more.
 
     When this returns or raises, every call that it began has ended: nothing is sent later, past a stop.
     """
     async with sender.places.handful() as held:
+        if time.monotonic() >= until:
+            return 0
         handful = await asyncio.to_thread(_take, agency_id, sender, held.count, now)
         await held.free(held.count - len(handful.outgoing))
         sending = asyncio.create_task(_send(agency_id, handful, sender, held))

@@ -48,8 +48,8 @@ from tests.usecases.replay import batches_replayed, flags_replayed, replayed, re
 
 QUICK: Mapping[str, Any] = {
     "ahead": 0,
-    "timeout_seconds": 0.6,
-    "connect_timeout_seconds": 0.3,
+    "timeout_seconds": 1.5,
+    "connect_timeout_seconds": 1.0,
     "retry": Retry(tries=3, first_delay_seconds=0.001, factor=1, cap_seconds=0.001),
 }
 

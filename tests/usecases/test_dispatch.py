@@ -4,6 +4,7 @@ it took is compared with our attempts one to one."""
 import asyncio
 import hashlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -60,6 +61,21 @@ def test_two_dispatchers_at_once_hand_no_attempt_over_twice(desk: Desk) -> None:
     assert taken.keys() == set(map(str, desk.attempt_ids(matter_id)))
     assert set(taken.values()) == {1}
     assert desk.statuses(matter_id) == {"handed_over": 400}
+
+
+def test_who_waits_for_places_until_the_time_is_up_begins_nothing(desk: Desk) -> None:
+    matter_id = desk.approved(person(phone=phone(0)))
+
+    async def work() -> int:
+        sender = desk.sender(SMS)
+        try:
+            return await dispatch(desk.office.agency_id, sender=sender, now=now(), until=time.monotonic())
+        finally:
+            await sender.carrier.close()
+
+    assert asyncio.run(work()) == 0
+    assert desk.statuses(matter_id) == {"planned": 1}
+    assert desk.send(SMS) == 1
 
 
 def test_what_is_kept_is_what_was_sent(desk: Desk) -> None:
