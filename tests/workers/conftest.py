@@ -32,7 +32,7 @@ def running_house(
     folder = tmp_path_factory.mktemp("house")
     key_dir = folder / "keys"
     with (
-        redis.running(server_folder / "house-redis") as own_redis,  # it is emptied while it is used
+        redis.running(server_folder / f"redis-{folder.name}") as own_redis,  # it is emptied while it is used
         database_from_template(partial(migrate, key_dir=key_dir)) as url,
         open_house(database_url=url, redis_url=own_redis.url, key_dir=key_dir, folder=folder, sandbox=sandbox) as house,
     ):
