@@ -20,9 +20,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-import psycopg
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from notifier.carriers.base import Carrier, SendResult
 from notifier.carriers.timetable import FRESH_SECONDS, Wire
@@ -31,7 +29,7 @@ from notifier.core.model import Mode
 from notifier.render.renderer import Renderer
 from notifier.store.attempts import claim, database_now, give_back, stopped_since
 from notifier.store.bulk import in_chunks
-from notifier.store.engine import Database
+from notifier.store.engine import AWAY, Database
 from notifier.store.vault import Vault
 from notifier.usecases.breaker import PROBE, Breaker
 from notifier.usecases.compose import keep_texts, open_parcels
@@ -48,7 +46,6 @@ from notifier.usecases.writing import Outgoing, write
 RECORD_EVERY: Final = 0.5  # seconds between writes while answers come in
 RECORD_AGAIN: Final = 0.5  # seconds until what happened is written down again, while the database is away
 FRESH: Final = timedelta(seconds=FRESH_SECONDS)
-AWAY: Final = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 log = structlog.get_logger()
 

@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from notifier.carriers.base import Carrier, Message, Outcome, SendResult
 from notifier.carriers.timetable import Retry
@@ -262,9 +263,10 @@ class Stumbling(Database):
 GONE = OperationalError("", {}, Exception())
 
 
-def test_an_answer_is_recorded_when_the_database_is_back(desk: Desk) -> None:
+@pytest.mark.parametrize("error", [GONE, PoolTimeoutError()], ids=["gone", "all connections in use"])
+def test_an_answer_is_recorded_when_the_database_is_back(desk: Desk, error: Exception) -> None:
     matter_id = desk.approved(*(person(phone=phone(n)) for n in range(3)))
-    desk.dispatch(lambda sender: replace(sender, db=Stumbling(sender.db, at={2, 3}, error=GONE)))
+    desk.dispatch(lambda sender: replace(sender, db=Stumbling(sender.db, at={2, 3}, error=error)))
     assert desk.statuses(matter_id) == {"handed_over": 3}
 
 
